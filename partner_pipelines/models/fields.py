@@ -1,0 +1,65 @@
+"""The class of every field, stated where the field is: what may be shown, to whom, and in which form it is stored.
+
+A column's class decides where its value goes: `public` and `internal` values stand in the warehouse as they came,
+`personal` ones are kept once in the vault and stand everywhere else as tokens, `secret` ones are never stored.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Privacy(StrEnum):
+    """Who may see a field's values."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    PERSONAL = "personal"
+    SECRET = "secret"
+
+
+class TokenForm(StrEnum):
+    """How a personal value becomes a token.
+
+    EMAIL and PHONE: a keyed HMAC of the normalised value, equal where the values are equal.
+    NAME: a token per person and field, whatever the value. RAW: a keyed HMAC of the value as it came.
+    """
+
+    EMAIL = "email"
+    PHONE = "phone"
+    NAME = "name"
+    RAW = "raw"
+
+
+class PartnerRow(BaseModel):
+    """One item as a partner sends it: the partner's own field names; what we do not know is kept in `model_extra`."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
+
+
+def _field(privacy: Privacy, description: str, *, required: bool = False, **more: str | bool) -> Any:
+    schema: dict[str, Any] = {"privacy": privacy.value, **more}
+    return Field(default=... if required else None, description=description, json_schema_extra=schema)
+
+
+def key(description: str) -> Any:
+    """A field that identifies the item at the partner: always there."""
+    return _field(Privacy.INTERNAL, description, required=True)
+
+
+def public(description: str) -> Any:
+    """A field that anybody may see."""
+    return _field(Privacy.PUBLIC, description)
+
+
+def internal(description: str, *, volatile: bool = False) -> Any:
+    """A field for those who work here. `volatile`: it moves with the clock alone, so it makes no new version."""
+    return _field(Privacy.INTERNAL, description, volatile=volatile)
+
+
+def personal(form: TokenForm, description: str) -> Any:
+    """A person's value: kept in the vault alone, a token of this form elsewhere."""
+    return _field(Privacy.PERSONAL, description, token_form=form.value)
