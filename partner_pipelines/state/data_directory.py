@@ -1,0 +1,120 @@
+"""Where everything that the program writes stands, and the stamp that ties a data directory to its environment."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from partner_pipelines.errors import EnvironmentStampError, NewerSchemaError, StateError
+from partner_pipelines.state.files import load_or_create_key, make_directory, state_errors, write_atomically
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DataDirectory:
+    """The places below `PARTNER_DATA_DIR`. Make one with `open_data_directory`."""
+
+    root: Path
+
+    @property
+    def segments(self) -> Path:
+        """The audit trail's segments."""
+        return self.root / "audit" / "segments"
+
+    @property
+    def state(self) -> Path:
+        """Keys, tokens, budgets, vault, landing: for the program alone."""
+        return self.root / "state"
+
+    @property
+    def budget(self) -> Path:
+        """The request ledgers."""
+        return self.state / "budget"
+
+    @property
+    def tokens(self) -> Path:
+        """The access tokens."""
+        return self.state / "tokens"
+
+    @property
+    def vault(self) -> Path:
+        """The personal values."""
+        return self.state / "vault" / "vault.sqlite"
+
+    @property
+    def landing(self) -> Path:
+        """Answers that are not merged yet."""
+        return self.state / "landing"
+
+    @property
+    def runs(self) -> Path:
+        """A lock file per run."""
+        return self.state / "runs"
+
+    @property
+    def warehouse(self) -> Path:
+        """The working database, its lock and the published copies."""
+        return self.root / "warehouse"
+
+    @property
+    def published(self) -> Path:
+        """The link that analysts open."""
+        return self.warehouse / "published" / "current.duckdb"
+
+    @property
+    def dagster(self) -> Path:
+        """DAGSTER_HOME."""
+        return self.root / "dagster"
+
+    def key(self, name: str) -> bytes:
+        """32 random bytes, made once: `personal` for tokens, `content` for hashes of rows and bodies."""
+        return load_or_create_key(self.state / "keys" / f"{name}.key")
+
+
+def open_data_directory(root: Path, environment: str) -> DataDirectory:
+    """The data directory, stamped with `environment` if it was new.
+
+    Raises:
+        EnvironmentStampError: it belongs to another environment.
+        NewerSchemaError: a newer version of this program wrote it.
+        StateError: it cannot be made or read.
+    """
+    stamp = root / "environment.json"
+    make_directory(root, 0o755)
+    if not stamp.exists():
+        stamped = {"environment": environment, "schema": SCHEMA}
+        write_atomically(stamp, json.dumps(stamped).encode() + b"\n", 0o644)
+    _check_stamp(stamp, environment)
+    return DataDirectory(root)
+
+
+def read_stamp(root: Path) -> str | None:
+    """The environment that the directory is stamped with, None when it has no stamp."""
+    stamp = root / "environment.json"
+    return _read(stamp)[0] if stamp.exists() else None
+
+
+def _read(stamp: Path) -> tuple[str, int]:
+    with state_errors("read", stamp):
+        content = stamp.read_bytes()
+    try:
+        values = json.loads(content)
+        return str(values["environment"]), int(values["schema"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StateError(
+            f"{stamp} is not a stamp of this program: restore it, or use another PARTNER_DATA_DIR"
+        ) from error
+
+
+def _check_stamp(stamp: Path, environment: str) -> None:
+    found, schema = _read(stamp)
+    if schema > SCHEMA:
+        raise NewerSchemaError(
+            f"{stamp.parent} was written by a newer version (schema {schema}, this one knows {SCHEMA}): upgrade"
+        )
+    if found != environment:
+        raise EnvironmentStampError(
+            f"{stamp.parent} belongs to the environment {found!r}, PARTNER_ENV is {environment!r}: use another PARTNER_DATA_DIR"
+        )

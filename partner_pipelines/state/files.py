@@ -1,0 +1,96 @@
+"""Files that outlive a crash: written whole or not at all, locked without polling.
+
+An OSError never escapes under its own name: it becomes a StateError that names the file and the system's words.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from partner_pipelines.errors import StateError
+
+PRIVATE_FILE = 0o600
+PRIVATE_DIRECTORY = 0o700
+
+
+@contextmanager
+def state_errors(doing: str, path: Path) -> Iterator[None]:
+    """Turns an OSError inside into a StateError: "cannot DOING PATH: REASON"."""
+    try:
+        yield
+    except OSError as error:
+        raise StateError(f"cannot {doing} {path}: {error.strerror or error}") from error
+
+
+def make_directory(path: Path, mode: int = PRIVATE_DIRECTORY) -> Path:
+    """The directory is there afterwards, its parents too."""
+    with state_errors("make the directory", path):
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
+    return path
+
+
+def sync_directory(path: Path) -> None:
+    """The names in the directory survive power loss afterwards."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
+    """The file holds `data` afterwards and survives power loss; a reader sees the old content or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    with state_errors("write", path):
+        try:
+            write_synced(temporary, data, mode)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_directory(path.parent)
+
+
+def write_synced(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
+    """A new file with this content, its bytes on the disk. Raises OSError; FileExistsError when it is there already."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds the lock file exclusively inside. Waits as long as it takes: the kernel hands a blocking lock on fairly."""
+    with state_errors("lock", path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+    try:
+        with state_errors("lock", path):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def load_or_create_key(path: Path) -> bytes:
+    """32 random bytes that stay the same for every process from the first call on."""
+    with state_errors("read", path):
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            pass
+    make_directory(path.parent)
+    with locked(path.with_name(f"{path.name}.lock")):
+        if not path.exists():
+            write_atomically(path, secrets.token_bytes(32))
+        with state_errors("read", path):
+            return path.read_bytes()
