@@ -116,5 +116,6 @@ def _check_stamp(stamp: Path, environment: str) -> None:
         )
     if found != environment:
         raise EnvironmentStampError(
-            f"{stamp.parent} belongs to the environment {found!r}, PARTNER_ENV is {environment!r}: use another PARTNER_DATA_DIR"
+            f"{stamp.parent} belongs to the environment {found!r}, PARTNER_ENV is {environment!r}: "
+            "use another PARTNER_DATA_DIR"
         )

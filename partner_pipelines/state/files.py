@@ -44,7 +44,7 @@ def sync_directory(path: Path) -> None:
 
 
 def write_atomically(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
-    """The file holds `data` afterwards and survives power loss; a reader sees the old content or the new, never a part."""
+    """The file holds `data` afterwards, power loss or not; a reader sees the old content or the new, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     with state_errors("write", path):
         try:
