@@ -18,7 +18,7 @@ class Privacy(StrEnum):
     PUBLIC = "public"
     INTERNAL = "internal"
     PERSONAL = "personal"
-    SECRET = "secret"
+    SECRET = "secret"  # noqa: S105 - the class of a field, not a password
 
 
 class TokenForm(StrEnum):

@@ -1,0 +1,163 @@
+"""From an operation to its answer: attempts, each budgeted and audited on its own, until retry.py gives up."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import httpx
+
+from partner_pipelines import __version__
+from partner_pipelines.errors import APIError
+from partner_pipelines.models.call import Purpose
+from partner_pipelines.partners.ports import Credentials, Stop
+from partner_pipelines.partners.retry import Again, RetryRules, decide
+from partner_pipelines.partners.statuses import error_for
+from partner_pipelines.partners.transport import ATTEMPT, REQUEST_ID, STARTED_AT, Attempt
+
+USER_AGENT = f"partner-pipelines/{__version__}"
+_READS = {"GET", "HEAD"}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What is to be asked of a partner, without I/O.
+
+    `url` may be written to the trail: it must hold neither a secret nor personal data. `scope` is the right it needs.
+    `sent` describes `body` for the trail. `repeatable`: sending it twice has one effect (token requests).
+    """
+
+    name: str
+    method: str
+    url: str
+    scope: str | None = None
+    reason: str = "due"
+    purpose: Purpose = "work"
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    sent: dict[str, str] | None = None
+    repeatable: bool = False
+    first_class: bool = False
+
+    @property
+    def is_read(self) -> bool:
+        """Sending it again changes nothing at the partner."""
+        return self.repeatable or self.method in _READS
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A 2xx answer, whole. `started_at` is the begin of the attempt that gave it: the row's as-of."""
+
+    status: int
+    headers: httpx.Headers = field(repr=False)
+    body: bytes = field(repr=False)
+    request_id: str
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSettings:
+    """What holds for all calls of one connection in one run."""
+
+    partner: str
+    connection: str
+    run_id: str | None = None
+    deadline_seconds: float = 120.0
+    rules: RetryRules = field(default_factory=RetryRules)
+
+
+class NoCredentials:
+    """Of operations that carry their own proof: the token request."""
+
+    def headers(self, scope: str | None) -> Mapping[str, str]:  # noqa: ARG002 - the port's shape
+        """Nothing to add."""
+        return {}
+
+    def renew(self, rejected: Mapping[str, str]) -> bool:  # noqa: ARG002 - as above
+        """Nothing to renew: a refused client stays refused."""
+        return False
+
+
+class Caller:
+    """Performs operations over one transport."""
+
+    def __init__(
+        self, transport: httpx.BaseTransport, settings: CallerSettings, credentials: Credentials, stop: Stop
+    ) -> None:
+        self._transport = transport
+        self._settings = settings
+        self._credentials = credentials
+        self._stop = stop
+
+    def perform(self, operation: Operation) -> Answer:
+        """The answer, after as many attempts as it takes. Raises APIError, AuditUnavailableError, StoppedError."""
+        settings = self._settings
+        operation_id = secrets.token_hex(8)
+        deadline = time.monotonic() + settings.deadline_seconds
+        renewed = False
+        number = 1
+        while True:
+            self._stop.wait(0)
+            headers = self._credentials.headers(operation.scope)
+            try:
+                return self._attempt(operation, headers, self._describe(operation, operation_id, number, deadline))
+            except APIError as error:
+                left = deadline - time.monotonic()
+                again = decide(error, number, settings.rules, is_read=operation.is_read, left_seconds=left)
+                if again is None or (again.renew and renewed) or not self._prepared(again, headers):
+                    raise
+                renewed = renewed or again.renew
+            number += 1
+
+    def _prepared(self, again: Again, headers: Mapping[str, str]) -> bool:
+        """Waits, renews; False when there is nothing new to try with."""
+        if again.renew:
+            return self._credentials.renew(headers)
+        self._stop.wait(again.wait_seconds)
+        return True
+
+    def _describe(self, operation: Operation, operation_id: str, number: int, deadline: float) -> Attempt:
+        settings = self._settings
+        return Attempt(
+            operation_id=operation_id,
+            connection=settings.connection,
+            partner=settings.partner,
+            operation=operation.name,
+            reason=operation.reason if number == 1 else "retry",
+            purpose=operation.purpose,
+            url=operation.url,
+            number=number,
+            deadline=deadline,
+            run_id=settings.run_id,
+            scope=operation.scope,
+            sent=operation.sent,
+            first_class=operation.first_class,
+        )
+
+    def _attempt(self, operation: Operation, headers: Mapping[str, str], attempt: Attempt) -> Answer:
+        request = httpx.Request(
+            operation.method,
+            operation.url,
+            headers={
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip",
+                "Content-Type": "application/json",
+                "User-Agent": USER_AGENT,
+                **operation.headers,
+                **headers,
+            },
+            content=operation.body,
+            extensions={ATTEMPT: attempt},
+        )
+        response = self._transport.handle_request(request)
+        request_id: str = response.extensions[REQUEST_ID]
+        error = error_for(response, attempt.facts(request_id), operation.scope)
+        if error is not None:
+            raise error
+        return Answer(
+            response.status_code, response.headers, response.content, request_id, response.extensions[STARTED_AT]
+        )

@@ -1,0 +1,60 @@
+"""The OpenMoove client: operations over a caller. Raises APIError and its kin; see each operation's source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from partner_pipelines.errors import CallFacts, NotFoundError
+from partner_pipelines.models.openmoove import ListedProperty, Milestone, PropertyDetail
+from partner_pipelines.partners.caller import Answer, Caller
+from partner_pipelines.partners.openmoove import operations
+from partner_pipelines.partners.paging import walk
+from partner_pipelines.partners.rows import Page, Rows
+
+
+class OpenMooveClient:
+    """Reads the properties that one API key may see. `base_url` ends with a slash."""
+
+    def __init__(self, base_url: str, connection: str, caller: Caller) -> None:
+        self._base_url = base_url
+        self._connection = connection
+        self._caller = caller
+
+    def list_pages(self, reason: str = "list") -> Iterator[tuple[Page[ListedProperty], Answer]]:
+        """Every page of the list, in order, with the answer that gave it."""
+        first = operations.build_list(self._base_url, reason)
+        facts = self._facts(first.name)
+        answers: list[Answer] = []
+
+        def fetch(url: str) -> Page[ListedProperty]:
+            answer = self._caller.perform(operations.build_page(url, reason))
+            answers.append(answer)
+            return operations.decipher_page(answer, self._facts(first.name, answer))
+
+        for page in walk(first.url, fetch, facts):
+            yield page, answers[-1]
+
+    def get_detail(self, property_id: int, reason: str) -> tuple[Rows[PropertyDetail], Answer]:
+        """The property's detail. Raises NotFoundError when it is gone or no longer ours."""
+        operation = operations.build_detail(self._base_url, property_id, reason)
+        answer = self._caller.perform(operation)
+        return operations.decipher_detail(answer, property_id, self._facts(operation.name, answer)), answer
+
+    def get_milestones(self, property_id: int, reason: str) -> tuple[Rows[Milestone], Answer]:
+        """All milestones of the property. Raises NotFoundError when it is gone or no longer ours."""
+        operation = operations.build_milestones(self._base_url, property_id, reason)
+        answer = self._caller.perform(operation)
+        return operations.decipher_milestones(answer, self._facts(operation.name, answer)), answer
+
+    def get_current_milestone(self, property_id: int) -> Milestone | None:
+        """The active milestone, None when there is none (404) or it does not validate."""
+        operation = operations.build_current_milestone(self._base_url, property_id)
+        try:
+            answer = self._caller.perform(operation)
+        except NotFoundError:
+            return None
+        rows = operations.decipher_current_milestone(answer, self._facts(operation.name, answer))
+        return rows.items[0] if rows.items else None
+
+    def _facts(self, operation: str, answer: Answer | None = None) -> CallFacts:
+        return CallFacts("openmoove", self._connection, operation, answer.request_id if answer else None)

@@ -1,0 +1,70 @@
+"""What the clients need from elsewhere. `state/` provides it; one composition function in `sync/` joins the two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from partner_pipelines.models.call import CallIntent, CallOutcome
+
+
+class CallRecorder(Protocol):
+    """The audit trail, as the transport sees it."""
+
+    def record_intent(self, intent: CallIntent) -> str:
+        """The intent outlives SIGKILL afterwards; returns the request id. Raises AuditUnavailableError."""
+        ...
+
+    def record_outcome(self, request_id: str, outcome: CallOutcome) -> None:
+        """The outcome outlives SIGKILL afterwards. Raises AuditUnavailableError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RateWords:
+    """What the partner's answer says about its limits; None where it says nothing usable."""
+
+    remaining: int | None = None
+    reset_after_seconds: float | None = None
+    retry_after_seconds: float | None = None
+
+
+class RequestBudget(Protocol):
+    """The request ledger of one connection, shared by all processes of the machine."""
+
+    def take(self, *, deadline_seconds: float, first_class: bool) -> object | float:
+        """One try: a slot, or the seconds until the next may be free."""
+        ...
+
+    def settle(self, slot: object, words: RateWords) -> None:
+        """The outcome of the request that holds the slot is known; the partner's words lower the budget."""
+        ...
+
+
+class Stop(Protocol):
+    """How work learns that it shall end."""
+
+    def wait(self, seconds: float) -> None:
+        """Returns after that time. Raises StoppedError within 0.5 s of a stop."""
+        ...
+
+
+class Credentials(Protocol):
+    """What a client proves itself with."""
+
+    def headers(self, scope: str | None) -> Mapping[str, str]:
+        """The headers of a request that needs `scope`. Raises PermissionDeniedError when it is not granted."""
+        ...
+
+    def renew(self, rejected: Mapping[str, str]) -> bool:
+        """After a 401 for these headers: True when the next `headers` will differ."""
+        ...
+
+
+class BodyHash(Protocol):
+    """A keyed hash of an answer's body, so that the trail can prove what came without holding it."""
+
+    def __call__(self, body: bytes, /) -> str:
+        """The hash in hex."""
+        ...

@@ -1,0 +1,68 @@
+"""What an answer's headers say about limits and waiting. Nonsense says nothing: it never raises.
+
+Source: RFC 9110 10.2.3 (Retry-After: seconds or a date); openmoove_partner_api.md, "Rate Limit Headers"
+(X-RateLimit-Reset is a Unix time). Times are taken against the answer's own Date, so that a wrong clock here or there
+does not matter.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from partner_pipelines.partners.ports import RateWords
+
+LONGEST_BELIEVED_SECONDS = 7 * 24 * 3600.0
+
+
+def read_rate_words(headers: httpx.Headers) -> RateWords:
+    """The partner's words, None where they are missing or nonsense."""
+    if not any(name in headers for name in ("retry-after", "x-ratelimit-remaining", "x-ratelimit-reset")):
+        return RateWords()
+    partner_now = _unix_time(headers.get("date")) or time.time()
+    return RateWords(
+        remaining=_remaining(headers.get("x-ratelimit-remaining")),
+        reset_after_seconds=_until(_number(headers.get("x-ratelimit-reset")), partner_now),
+        retry_after_seconds=_retry_after(headers.get("retry-after"), partner_now),
+    )
+
+
+def _retry_after(text: str | None, partner_now: float) -> float | None:
+    seconds = _number(text)
+    if seconds is not None:
+        return seconds if 0 <= seconds <= LONGEST_BELIEVED_SECONDS else None
+    return _until(_unix_time(text), partner_now)
+
+
+def _until(moment: float | None, partner_now: float) -> float | None:
+    if moment is None:
+        return None
+    seconds = moment - partner_now
+    return max(seconds, 0.0) if seconds <= LONGEST_BELIEVED_SECONDS else None
+
+
+def _remaining(text: str | None) -> int | None:
+    number = _number(text)
+    return int(number) if number is not None and 0 <= number < 10**9 else None
+
+
+def _number(text: str | None) -> float | None:
+    if text is None or not text.isascii():
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _unix_time(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None

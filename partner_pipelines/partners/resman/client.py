@@ -1,0 +1,57 @@
+"""The ResMan client: operations over a caller. Raises APIError and its kin; see each operation's source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from partner_pipelines.errors import CallFacts
+from partner_pipelines.models.fields import PartnerRow
+from partner_pipelines.partners.caller import Answer, Caller
+from partner_pipelines.partners.paging import walk
+from partner_pipelines.partners.resman import operations
+from partner_pipelines.partners.resman.operations import Filters, Kind
+from partner_pipelines.partners.rows import Page, Rows
+
+Row = TypeVar("Row", bound=PartnerRow)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPage(Generic[Row]):
+    """One page of a list and the answer that gave it."""
+
+    page: Page[Row]
+    answer: Answer
+
+
+class ResManClient:
+    """Reads one ResMan account. `connection` is the name of the connection, for errors."""
+
+    def __init__(self, base_url: str, connection: str, caller: Caller) -> None:
+        self._base_url = base_url
+        self._connection = connection
+        self._caller = caller
+
+    def list_pages(self, kind: Kind[Row], filters: Filters, reason: str = "due") -> Iterator[ListedPage[Row]]:
+        """Every page of the list, in order; the answer comes along, for its request id and time."""
+        first = operations.build_list(self._base_url, kind, filters, reason)
+        facts = self._facts(first.name)
+        answers: list[Answer] = []
+
+        def fetch(url: str) -> Page[Row]:
+            answer = self._caller.perform(operations.build_page(url, kind, reason))
+            answers.append(answer)
+            return operations.decipher_page(kind, answer, filters, self._facts(first.name, answer))
+
+        for page in walk(first.url, fetch, facts):
+            yield ListedPage(page, answers[-1])
+
+    def get(self, kind: Kind[Row], item_id: str, reason: str = "due") -> tuple[Rows[Row], Answer]:
+        """One item by its id, and the answer that gave it."""
+        operation = operations.build_get(self._base_url, kind, item_id, reason)
+        answer = self._caller.perform(operation)
+        return operations.decipher_item(kind, answer, self._facts(operation.name, answer)), answer
+
+    def _facts(self, operation: str, answer: Answer | None = None) -> CallFacts:
+        return CallFacts("resman", self._connection, operation, answer.request_id if answer else None)

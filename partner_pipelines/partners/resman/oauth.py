@@ -1,0 +1,88 @@
+"""ResMan's token request and its answer, without I/O.
+
+Sources: RFC 6749 4.4 (client credentials), 2.3.1 (both ways of client authentication, form encoding of id and secret),
+5.1 and 5.2 (answers); resman_handshake.md, "OAuth2 Flow" and "Token Management".
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import quote_plus, urlencode
+
+from partner_pipelines.errors import APIResponseError, CallFacts
+from partner_pipelines.partners.caller import Answer, Operation
+from partner_pipelines.partners.rows import parse_json
+
+ClientAuthentication = Literal["client_secret_post", "client_secret_basic"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What the token endpoint gave. `scope` is what was granted: the answer's word, else what was asked for."""
+
+    access_token: str = field(repr=False)
+    lifetime_seconds: float
+    scope: frozenset[str]
+
+
+def build_token_request(
+    token_url: str, client_id: str, client_secret: str, scopes: Iterable[str], how: ClientAuthentication
+) -> Operation:
+    """The request for a token with these scopes."""
+    form = {"grant_type": "client_credentials", "scope": " ".join(scopes)}
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    if how == "client_secret_basic":
+        # RFC 6749 2.3.1: both parts are form-encoded first, so that a colon or an é survives
+        pair = f"{quote_plus(client_id)}:{quote_plus(client_secret)}"
+        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    else:
+        form |= {"client_id": client_id, "client_secret": client_secret}
+    return Operation(
+        "request_token",
+        "POST",
+        token_url,
+        scope=form["scope"],
+        reason="token",
+        body=urlencode(form).encode(),
+        headers=headers,
+        repeatable=True,
+    )
+
+
+def decipher_token(answer: Answer, asked: Iterable[str], facts: CallFacts) -> Grant:
+    """The token in the answer. Raises APIResponseError for whatever is none; its message never quotes the answer."""
+    body = parse_json(answer.body, facts)
+    if not isinstance(body, dict):
+        raise APIResponseError(f"{facts.operation}: the token answer is no JSON object", facts)
+    return Grant(_token(body, facts), _lifetime(body, facts), _scope(body, asked, facts))
+
+
+def _token(body: dict[str, Any], facts: CallFacts) -> str:
+    token = body.get("access_token")
+    if not isinstance(token, str) or not token:
+        raise APIResponseError(f"{facts.operation}: the token answer has no access_token", facts)
+    if not all("\x21" <= char <= "\x7e" for char in token):
+        raise APIResponseError(f"{facts.operation}: the access_token has characters that no header may carry", facts)
+    kind = body.get("token_type")
+    if not isinstance(kind, str) or kind.lower() != "bearer":
+        raise APIResponseError(f"{facts.operation}: the token_type is not Bearer", facts)
+    return token
+
+
+def _lifetime(body: dict[str, Any], facts: CallFacts) -> float:
+    lifetime = body.get("expires_in")
+    if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or lifetime <= 0:
+        raise APIResponseError(f"{facts.operation}: expires_in is not a number of seconds above 0", facts)
+    return float(lifetime)
+
+
+def _scope(body: dict[str, Any], asked: Iterable[str], facts: CallFacts) -> frozenset[str]:
+    scope = body.get("scope")
+    if scope is None:
+        return frozenset(asked)
+    if not isinstance(scope, str):
+        raise APIResponseError(f"{facts.operation}: scope is not text", facts)
+    return frozenset(scope.split())

@@ -1,0 +1,296 @@
+"""The one way to the wire: `Budgeted(Audited(wire))`, httpx transports, so that no call can go round them.
+
+`httpx.HTTPTransport.handle_request` is called directly, without `httpx.Client`: that saves a third of a call's time
+(docs/benchmarks.md) and leaves nothing that could follow a redirect or read a proxy from the environment.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from partner_pipelines.clock import now
+from partner_pipelines.errors import (
+    APIConnectionError,
+    APIError,
+    APIResponseError,
+    APITimeoutError,
+    BodyTooLargeError,
+    BudgetExhaustedError,
+    CallFacts,
+)
+from partner_pipelines.models.call import CallIntent, CallOutcome, OutcomeWord, Purpose
+from partner_pipelines.partners.bodies import (
+    BodyTooLarge,
+    DeadlineOver,
+    UnreadableEncoding,
+    read_bounded,
+    unpack_bounded,
+)
+from partner_pipelines.partners.ports import BodyHash, CallRecorder, RateWords, RequestBudget, Stop
+from partner_pipelines.partners.rate_words import read_rate_words
+
+ATTEMPT = "partner_attempt"
+REQUEST_ID = "partner_request_id"
+STARTED_AT = "partner_started_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """All that is known of one attempt before the wire; travels in the request's extensions.
+
+    `deadline` is a time of `time.monotonic()`. `url` is what the trail may hold: no secret, no personal data.
+    """
+
+    operation_id: str
+    connection: str
+    partner: str
+    operation: str
+    reason: str
+    purpose: Purpose
+    url: str
+    number: int
+    deadline: float
+    run_id: str | None = None
+    scope: str | None = None
+    sent: dict[str, str] | None = None
+    first_class: bool = False
+
+    def facts(self, request_id: str | None = None) -> CallFacts:
+        """Where an error of this attempt happened."""
+        return CallFacts(self.partner, self.connection, self.operation, request_id)
+
+    def intent(self, method: str) -> CallIntent:
+        """What the trail is told before the wire."""
+        return CallIntent(
+            operation_id=self.operation_id,
+            connection=self.connection,
+            partner=self.partner,
+            operation=self.operation,
+            reason=self.reason,
+            purpose=self.purpose,
+            method=method,
+            url=self.url,
+            attempt=self.number,
+            started_at=now(),
+            run_id=self.run_id,
+            scope=self.scope,
+            sent=self.sent,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WireLimits:
+    """Timeouts in seconds, the body's bound in bytes."""
+
+    connect_seconds: float = 10.0
+    read_seconds: float = 30.0
+    write_seconds: float = 30.0
+    pool_seconds: float = 30.0
+    max_body_bytes: int = 32 * 1024 * 1024
+
+    def timeouts(self, left: float) -> dict[str, float]:
+        """The timeouts for httpcore, none of them longer than what is left of the deadline."""
+        return {
+            "connect": min(self.connect_seconds, left),
+            "read": min(self.read_seconds, left),
+            "write": min(self.write_seconds, left),
+            "pool": min(self.pool_seconds, left),
+        }
+
+
+def build_wire(ca_bundle: Path | None, *, connections: int = 32) -> httpx.HTTPTransport:
+    """The wire itself: TLS 1.2 and above, verified; nothing taken from the environment; no retries of its own."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_bundle is not None:
+        context.load_verify_locations(cafile=ca_bundle)
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    return httpx.HTTPTransport(verify=context, trust_env=False, limits=limits, retries=0)
+
+
+class Audited(httpx.BaseTransport):
+    """Writes the intent before the wire and the outcome after it, reads the body whole, within its bounds.
+
+    An attempt whose intent cannot be written is not made. What comes back is a response with its body unpacked.
+    """
+
+    def __init__(
+        self, wire: httpx.BaseTransport, recorder: CallRecorder, body_hash: BodyHash, limits: WireLimits
+    ) -> None:
+        self._wire = wire
+        self._recorder = recorder
+        self._body_hash = body_hash
+        self._limits = limits
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Raises AuditUnavailableError before the wire; APIConnectionError or APIResponseError after it."""
+        attempt: Attempt = request.extensions[ATTEMPT]
+        left = attempt.deadline - time.monotonic()
+        if left <= 0:
+            raise APITimeoutError(
+                f"{attempt.operation}: no time was left for attempt {attempt.number}", attempt.facts()
+            )
+        intent = attempt.intent(request.method)
+        request_id = self._recorder.record_intent(intent)
+        request.headers["X-Request-ID"] = request_id
+        request.extensions["timeout"] = self._limits.timeouts(left)
+        exchange = _Exchange(self._wire, self._limits, attempt, request_id)
+        began = time.perf_counter()
+        try:
+            response, body = exchange.run(request)
+        except APIError as error:
+            self._record_failure(request_id, exchange, began, error)
+            raise
+        self._recorder.record_outcome(request_id, self._outcome(response, exchange, began, body))
+        response.extensions[REQUEST_ID] = request_id
+        response.extensions[STARTED_AT] = intent.started_at
+        return response
+
+    def close(self) -> None:
+        """Closes the wire's connections."""
+        self._wire.close()
+
+    def _record_failure(self, request_id: str, exchange: _Exchange, began: float, error: APIError) -> None:
+        outcome: OutcomeWord = "network_error" if isinstance(error, APIConnectionError) else word_of(exchange.status)
+        self._recorder.record_outcome(
+            request_id,
+            CallOutcome(
+                finished_at=now(),
+                status=exchange.status,
+                outcome=outcome,
+                latency_ms=_milliseconds_since(began),
+                bytes=exchange.wire_bytes,
+                error=f"{type(error).__name__}: {error.message}",
+            ),
+        )
+
+    def _outcome(self, response: httpx.Response, exchange: _Exchange, began: float, body: bytes) -> CallOutcome:
+        status = response.status_code
+        retry_after = read_rate_words(response.headers).retry_after_seconds if status in {429, 503} else None
+        return CallOutcome(
+            finished_at=now(),
+            status=status,
+            outcome=word_of(status),
+            latency_ms=_milliseconds_since(began),
+            bytes=exchange.wire_bytes,
+            body_hash=self._body_hash(body) if body else None,
+            retry_after_seconds=retry_after,
+        )
+
+
+class _Exchange:
+    """One request and its whole answer; knows how far it came when it failed."""
+
+    def __init__(self, wire: httpx.BaseTransport, limits: WireLimits, attempt: Attempt, request_id: str) -> None:
+        self._wire = wire
+        self._limits = limits
+        self._attempt = attempt
+        self._facts = attempt.facts(request_id)
+        self.status: int | None = None
+        self.wire_bytes = 0
+
+    def run(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+        name = self._attempt.operation
+        try:
+            return self._run(request)
+        except (httpx.TimeoutException, DeadlineOver) as error:
+            raise APITimeoutError(f"{name}: no whole answer in time ({type(error).__name__})", self._facts) from None
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
+            # The library's own words may quote bytes of the answer: its class is enough.
+            raise APIConnectionError(f"{name}: no whole answer ({type(error).__name__})", self._facts) from None
+        except BodyTooLarge:
+            bound = self._limits.max_body_bytes
+            raise BodyTooLargeError(f"{name}: the body is larger than {bound:,} bytes", self._facts) from None
+        except UnreadableEncoding:
+            raise APIResponseError(f"{name}: the body's encoding cannot be unpacked", self._facts) from None
+
+    def _run(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+        bound = self._limits.max_body_bytes
+        response = self._wire.handle_request(request)
+        self.status = response.status_code
+        stream = response.stream
+        assert isinstance(stream, httpx.SyncByteStream)
+        try:
+            packed = read_bounded(stream, max_bytes=bound, deadline=self._attempt.deadline)
+        finally:
+            response.close()
+        self.wire_bytes = len(packed)
+        headers = response.headers
+        body = unpack_bounded(packed, headers.get("content-encoding"), max_bytes=bound)
+        for name in ("content-encoding", "content-length", "transfer-encoding"):
+            headers.pop(name, None)
+        return httpx.Response(self.status, headers=headers, content=body), body
+
+
+class Budgeted(httpx.BaseTransport):
+    """Takes a slot of the request budget before each attempt and settles it when the attempt's outcome is known."""
+
+    def __init__(self, inner: httpx.BaseTransport, budget: RequestBudget, stop: Stop, max_wait_seconds: float) -> None:
+        self._inner = inner
+        self._budget = budget
+        self._stop = stop
+        self._max_wait_seconds = max_wait_seconds
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Raises BudgetExhaustedError when the next slot is further away than may be waited."""
+        attempt: Attempt = request.extensions[ATTEMPT]
+        slot = self._wait_for_slot(attempt)
+        words = RateWords()
+        try:
+            response = self._inner.handle_request(request)
+            words = read_rate_words(response.headers)
+            return response
+        finally:
+            self._budget.settle(slot, words)
+
+    def close(self) -> None:
+        """Closes the wire's connections."""
+        self._inner.close()
+
+    def _wait_for_slot(self, attempt: Attempt) -> object:
+        waited = 0.0
+        while True:
+            left = attempt.deadline - time.monotonic()
+            slot = self._budget.take(deadline_seconds=max(left, 1.0), first_class=attempt.first_class)
+            if not isinstance(slot, float):
+                return slot
+            if waited + slot > self._max_wait_seconds or slot > left:
+                raise BudgetExhaustedError(
+                    f"{attempt.operation}: the request budget of {attempt.connection} is spent for {slot:.0f} s",
+                    attempt.facts(),
+                    retry_after_seconds=slot,
+                )
+            pause = min(slot, 0.5)
+            self._stop.wait(pause)
+            waited += pause
+
+
+class Unlimited:
+    """The budget of a connection without limits."""
+
+    def take(self, *, deadline_seconds: float, first_class: bool) -> object:  # noqa: ARG002 - the port's shape
+        """There is always a slot."""
+        return self
+
+    def settle(self, slot: object, words: RateWords) -> None:
+        """Nothing to remember."""
+
+
+def word_of(status: int | None) -> OutcomeWord:
+    """The trail's word for an HTTP status; a redirect is the server's error, for it is never followed."""
+    if status is None:
+        return "network_error"
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        return "rate_limited"
+    if status < 300:
+        return "ok"
+    return "client_error" if 400 <= status < 500 else "server_error"
+
+
+def _milliseconds_since(began: float) -> float:
+    return round((time.perf_counter() - began) * 1000, 3)
