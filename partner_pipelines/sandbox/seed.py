@@ -1,0 +1,82 @@
+"""Rows from files: `<collection>.jsonl[.gz]`, each line the JSON that the API returns for one item."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from partner_pipelines.sandbox.store import PARTNER_COLLECTIONS, PROPERTIES, Key, Row, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class BadSeedError(Exception):
+    """A seed file that cannot be served; the message names the file and the line."""
+
+
+def load_seed(store: Store, directory: Path) -> None:
+    """Fill the store from a directory; a collection without a file stays empty.
+
+    Raises:
+        BadSeedError: the directory or a file cannot be read, or a line is not a row.
+    """
+    if not directory.is_dir():
+        message = f"{directory}: no such directory"
+        raise BadSeedError(message)
+    for name in PARTNER_COLLECTIONS:
+        found = [path for suffix in (".jsonl", ".jsonl.gz") if (path := directory / f"{name}{suffix}").exists()]
+        if len(found) > 1:
+            message = f"{found[0]}: stands beside {found[1].name}; keep one of them"
+            raise BadSeedError(message)
+        if found:
+            store.load(name, _read_rows(name, found[0]))
+
+
+def _read_rows(name: str, path: Path) -> Iterator[Row]:
+    first_seen: dict[Key, int] = {}
+    number = 0
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                row = _read_row(name, line, f"{path}:{number}")
+                earlier = first_seen.setdefault(row["id"], number)
+                if earlier != number:
+                    message = f"{path}:{number}: id {row['id']!r} stands on line {earlier} already"
+                    raise BadSeedError(message)
+                yield row
+    except (OSError, EOFError, zlib.error) as error:
+        message = f"{path}:{number + 1}: cannot be read ({error})"
+        raise BadSeedError(message) from error
+
+
+def _read_row(name: str, line: bytes, where: str) -> Row:
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        message = f"{where}: not JSON ({error})"
+        raise BadSeedError(message) from error
+    wrong = _wrong_with(name, row)
+    if wrong:
+        message = f"{where}: {wrong}"
+        raise BadSeedError(message)
+    return row  # type: ignore[no-any-return]  # _wrong_with has seen that it is an object
+
+
+def _wrong_with(name: str, row: Any) -> str | None:
+    if not isinstance(row, dict):
+        return "not a JSON object"
+    if name != PROPERTIES:
+        return None if isinstance(row.get("id"), str) and row["id"] else "no id, or not a string"
+    if not isinstance(row.get("id"), int) or isinstance(row["id"], bool):
+        return "no id, or not a whole number"
+    milestones = row.get("milestones", [])
+    if not isinstance(milestones, list) or not all(isinstance(item, dict) and "id" in item for item in milestones):
+        return "milestones is not a list of objects with an id"
+    return None
