@@ -1,0 +1,148 @@
+"""Personal values, kept once: a row per connection, kind, person and field, as the partner sent them.
+
+SQLite in rollback-journal mode (in WAL mode SQLite before 3.51.3 can lose committed writes), opened for one transaction
+under a blocking lock: whoever erases or restores the file meets no process that still holds an old one.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from partner_pipelines.errors import NewerSchemaError, StateError
+from partner_pipelines.state.files import PRIVATE_FILE, locked, make_directory, state_errors, sync_directory
+
+SCHEMA = 1
+
+_CREATE = """
+CREATE TABLE person_values (
+    connection TEXT NOT NULL,
+    kind       TEXT NOT NULL,
+    person_id  TEXT NOT NULL,
+    field      TEXT NOT NULL,
+    value      TEXT NOT NULL,
+    as_of      TEXT NOT NULL,
+    PRIMARY KEY (connection, kind, person_id, field)
+) WITHOUT ROWID
+"""
+# What is equal is not written, so that a sync without news costs no sync of the disk; what is older never wins.
+_PUT = """
+INSERT INTO person_values VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET value = excluded.value, as_of = excluded.as_of
+WHERE value <> excluded.value AND as_of <= excluded.as_of
+"""
+_FORGET = """
+DELETE FROM person_values WHERE connection = ? AND kind = ? AND person_id = ? AND field = ? AND as_of <= ?
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class VaultRow:
+    """One value of one person. `kind` is the table's name; `value` None means that the partner has none any more.
+
+    `as_of` is when the partner was asked: of two values the later one stays.
+    """
+
+    connection: str
+    kind: str
+    person_id: str
+    field: str
+    value: str | None = dataclass_field(repr=False)
+    as_of: datetime
+
+
+class Vault:
+    """The vault of one data directory; for any number of processes and threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def put(self, rows: Sequence[VaultRow]) -> None:
+        """The values survive power loss afterwards. Writes what differs only. Raises StateError."""
+        kept, gone = _parameters(rows)
+        if not kept and not gone:
+            return
+        with self._opened() as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.executemany(_PUT, kept)
+            database.executemany(_FORGET, gone)
+            database.execute("COMMIT")
+
+    def read_all(self, connection: str | None = None) -> Iterator[VaultRow]:
+        """Every value, of one connection or of all. Raises StateError, also when the vault may not be read."""
+        if not self._exists():
+            return
+        with self._opened() as database:
+            yield from (_row(found) for found in database.execute(*_selection(connection)))
+
+    def _exists(self) -> bool:
+        with state_errors("read the vault", self._path):
+            return self._path.exists()
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        make_directory(self._path.parent)
+        with locked(self._path.with_name(f"{self._path.name}.lock")), _vault_errors(self._path):
+            if not self._exists():
+                self._create_private()
+            with closing(sqlite3.connect(self._path, isolation_level=None)) as database:
+                _prepare(database, self._path)
+                yield database
+
+    def _create_private(self) -> None:
+        # SQLite would make it readable for the group; its journal takes the mode of the database.
+        with state_errors("make the vault", self._path):
+            os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE))
+            sync_directory(self._path.parent)
+
+
+def _parameters(rows: Sequence[VaultRow]) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    kept: list[tuple[str, ...]] = []
+    gone: list[tuple[str, ...]] = []
+    for row in rows:
+        as_of = row.as_of.astimezone(UTC).isoformat(timespec="microseconds")
+        if row.value is None:
+            gone.append((row.connection, row.kind, row.person_id, row.field, as_of))
+        else:
+            kept.append((row.connection, row.kind, row.person_id, row.field, row.value, as_of))
+    return kept, gone
+
+
+def _selection(connection: str | None) -> tuple[str, tuple[str, ...]]:
+    every = "SELECT connection, kind, person_id, field, value, as_of FROM person_values"
+    return (every, ()) if connection is None else (f"{every} WHERE connection = ?", (connection,))
+
+
+def _row(found: tuple[str, str, str, str, str, str]) -> VaultRow:
+    connection, kind, person_id, name, value, as_of = found
+    return VaultRow(connection, kind, person_id, name, value, datetime.fromisoformat(as_of))
+
+
+def _prepare(database: sqlite3.Connection, path: Path) -> None:
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("PRAGMA secure_delete = ON")
+    (found,) = database.execute("PRAGMA user_version").fetchone()
+    if found > SCHEMA:
+        raise NewerSchemaError(
+            f"{path} was written by a newer version (schema {found}, this one knows {SCHEMA}): upgrade"
+        )
+    if found < SCHEMA:
+        database.execute("BEGIN IMMEDIATE")
+        database.execute(_CREATE)
+        database.execute(f"PRAGMA user_version = {SCHEMA:d}")
+        database.execute("COMMIT")
+
+
+@contextmanager
+def _vault_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        # SQLite's sentences name files and tables, never values
+        raise StateError(f"the vault {path} cannot be used: {error}") from error
