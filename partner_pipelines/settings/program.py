@@ -1,0 +1,116 @@
+"""The program's own settings, and everything that is set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from partner_pipelines.errors import SettingsError
+from partner_pipelines.settings.connection_sources import Environment
+from partner_pipelines.settings.connections import Connection, OpenMooveConnection, Partner, ResManConnection
+from partner_pipelines.settings.declared import About, Declared
+from partner_pipelines.settings.secret_references import TAKES as TAKES_SECRET
+from partner_pipelines.settings.values import (
+    TAKES_SWITCH,
+    AbsolutePath,
+    AnySecret,
+    CaBundle,
+    Secrets,
+    Switch,
+    Timezone,
+)
+
+_TAKES_ALERTS = "a comma list of Apprise URLs, each a value, env:NAME or file:PATH"
+
+
+class ProgramSettings(Declared):
+    """The variables that begin with PARTNER_."""
+
+    environment: Annotated[
+        Environment,
+        About("which partners are called", takes="sandbox, staging or production", variable="PARTNER_ENV"),
+    ] = "sandbox"
+    data_dir: Annotated[AbsolutePath, About("everything the program writes", takes="a directory", default="data")] = (
+        Path("data")
+    )
+    connections_file: Annotated[
+        AbsolutePath | None,
+        About(
+            "a TOML file of connections; without it the partners' variables give one each",
+            takes="a file",
+            variable="PARTNER_CONNECTIONS",
+        ),
+    ] = None
+    timezone: Annotated[
+        Timezone, About("of the schedules", takes="a name of the time zone database, like Europe/London")
+    ] = "UTC"
+    ca_bundle: Annotated[CaBundle | None, About("extra CA certificates for TLS", takes="a PEM file")] = None
+    alerts_system: Annotated[Secrets, About("where system_alert goes", takes=_TAKES_ALERTS, hidden=True)] = ()
+    alerts_admin: Annotated[Secrets, About("where admin_alert goes", takes=_TAKES_ALERTS, hidden=True)] = ()
+    alerts_integration: Annotated[Secrets, About("where integration_team goes", takes=_TAKES_ALERTS, hidden=True)] = ()
+    webhooks_allow_unsigned: Annotated[Switch, About("apply webhooks that carry no signature", takes=TAKES_SWITCH)] = (
+        False
+    )
+    settle_seconds: Annotated[
+        float,
+        Field(ge=0, le=86400),
+        About("how long an uncertain write rests before the partner is asked about it", unit="seconds"),
+    ] = 60
+    audit_key: Annotated[
+        AnySecret | None,
+        About("the key that signs checkpoints", takes=TAKES_SECRET, default="made in state/", hidden=True),
+    ] = None
+    audit_copy: Annotated[AbsolutePath | None, About("a second place for checkpoints", takes="a directory")] = None
+    max_wait_seconds: Annotated[
+        float,
+        Field(ge=0, le=3600),
+        About("a wait longer than this is not waited: the run ends with a backlog instead", unit="seconds"),
+    ] = 60
+    operation_deadline_seconds: Annotated[
+        float,
+        Field(ge=1, le=3600),
+        About("how long one operation may take, its retries and waits included", unit="seconds"),
+    ] = 120
+    executor: Annotated[
+        Literal["in_process", "multiprocess"],
+        About("how Dagster runs the steps of a run", takes="in_process or multiprocess"),
+    ] = "in_process"
+    budget_margin_ms: Annotated[
+        int,
+        Field(ge=0, le=10_000),
+        About("by how much each rate limit's window is lengthened, for the jitter of the way", unit="milliseconds"),
+    ] = 50
+    concurrency: Annotated[
+        int, Field(ge=1, le=64), About("how many requests of a connection are under way at once", unit="requests")
+    ] = 16
+    max_body_mb: Annotated[
+        int,
+        Field(ge=1, le=1024),
+        About("the largest answer that is taken, on the wire and unpacked", unit="MiB"),
+    ] = 32
+
+
+class Settings(ProgramSettings):
+    """Everything that is set. Make it with `load_settings`."""
+
+    connections: tuple[Connection, ...] = ()
+    not_configured: Mapping[Partner, str] = Field(default_factory=dict)
+
+    @property
+    def resman(self) -> tuple[ResManConnection, ...]:
+        """The ResMan connections."""
+        return tuple(connection for connection in self.connections if isinstance(connection, ResManConnection))
+
+    @property
+    def openmoove(self) -> tuple[OpenMooveConnection, ...]:
+        """The OpenMoove connections."""
+        return tuple(connection for connection in self.connections if isinstance(connection, OpenMooveConnection))
+
+    def require_any_connection(self) -> None:
+        """Raises SettingsError, with the reasons, when no partner is configured."""
+        if not self.connections:
+            reasons = "; ".join(f"{partner}: {reason}" for partner, reason in self.not_configured.items())
+            raise SettingsError(f"no partner is configured ({reasons})")
