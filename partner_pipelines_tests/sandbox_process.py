@@ -1,9 +1,9 @@
 """A sandbox for tests: a real process on a real socket, ended by its own process id.
 
-    with SandboxProcess.start("--rate-limits", "100/0.5", seed_dir=rows) as sandbox:
-        sandbox.fault("status", status=503, path="/detail/$", times=2)
-        … call sandbox.base_url with sandbox.env …
-        assert [entry["status"] for entry in sandbox.log()] == [503, 503, 200]
+with SandboxProcess.start("--rate-limits", "100/0.5", seed_dir=rows) as sandbox:
+    sandbox.fault("status", status=503, path="/detail/$", times=2)
+    … call sandbox.base_url with sandbox.env …
+    assert [entry["status"] for entry in sandbox.log()] == [503, 503, 200]
 """
 
 from __future__ import annotations
@@ -41,8 +41,13 @@ class SandboxProcess:
 
     @classmethod
     def start(
-        cls, *options: str, seed_dir: Path | None = None, state_dir: Path | None = None, log: Path | None = None,
-        note: Path | None = None, port: int = 0,
+        cls,
+        *options: str,
+        seed_dir: Path | None = None,
+        state_dir: Path | None = None,
+        log: Path | None = None,
+        note: Path | None = None,
+        port: int = 0,
     ) -> Self:
         """Start a sandbox and return once it accepts requests; without a seed directory its rows are generated."""
         paths = {"--seed-dir": seed_dir, "--state-dir": state_dir, "--log": log, "--note": note}
@@ -66,7 +71,7 @@ class SandboxProcess:
         return self._process.pid
 
     def control(self, method: str, path: str, json: Any = None) -> Any:
-        """Call the control endpoint (`path` is below /_sandbox/) and return its JSON; a refusal is an AssertionError."""
+        """Call the control endpoint (`path` is below /_sandbox/) and return its JSON; AssertionError if it refuses."""
         answered = self._http.request(method, f"{self.base_url}/_sandbox/{path}", json=json)
         assert answered.is_success, f"{method} {path}: {answered.status_code} {answered.text}"
         return answered.json()
@@ -77,8 +82,17 @@ class SandboxProcess:
         return entries
 
     def fault(
-        self, kind: str, *, partner: str | None = None, method: str | None = None, path: str = "",
-        times: int | None = 1, skip: int = 0, probability: float | None = None, seed: int = 0, **params: Any,
+        self,
+        kind: str,
+        *,
+        partner: str | None = None,
+        method: str | None = None,
+        path: str = "",
+        times: int | None = 1,
+        skip: int = 0,
+        probability: float | None = None,
+        seed: int = 0,
+        **params: Any,
     ) -> int:
         """Let requests go wrong and return the fault's id.
 
@@ -95,8 +109,16 @@ class SandboxProcess:
             params: what the kind takes: status, headers, body, body_base64, content_type, content_length,
                 content_encoding, seconds.
         """
-        rule = {"partner": partner, "method": method, "path": path, "times": times, "skip": skip,
-                "probability": probability, "seed": seed, "fault": {"kind": kind, **params}}
+        rule = {
+            "partner": partner,
+            "method": method,
+            "path": path,
+            "times": times,
+            "skip": skip,
+            "probability": probability,
+            "seed": seed,
+            "fault": {"kind": kind, **params},
+        }
         fault_id: int = self.control("POST", "faults", rule)["id"]
         return fault_id
 
@@ -105,8 +127,13 @@ class SandboxProcess:
         shown: dict[str, Any] = self.control("POST", "settings", values)
         return shown
 
-    def change(self, *, openmoove: dict[str, Any] | None = None, resman: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Change rows behind the API's back; return {"changed", "created", "updated", "deleted"}: {collection: [ids]}."""
+    def change(
+        self, *, openmoove: dict[str, Any] | None = None, resman: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Change rows behind the API's back.
+
+        Returns: {"changed", "created", "updated", "deleted"}, each {collection: [ids]}.
+        """
         made: dict[str, Any] = self.control("POST", "change", {"openmoove": openmoove or {}, "resman": resman or {}})
         return made
 
@@ -141,7 +168,9 @@ class SandboxProcess:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def _first_line(self) -> bytes:

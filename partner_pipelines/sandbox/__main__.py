@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from errno import ENOTDIR
 from typing import TYPE_CHECKING
 
 from partner_pipelines.sandbox.generated import generate_rows
@@ -34,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _prepare(options: argparse.Namespace) -> SandboxState:
+    if options.note is not None and not options.note.parent.is_dir():
+        raise NotADirectoryError(ENOTDIR, "no such directory", str(options.note.parent))
     store = Store()
     load_credentials(store)
     if options.seed_dir is not None:
@@ -44,7 +47,9 @@ def _prepare(options: argparse.Namespace) -> SandboxState:
     if options.state_dir is not None:
         store.open_changes(options.state_dir)
     settings = Settings(
-        latency_ms=options.latency_ms, rate_limits=options.rate_limits, webhook_url=options.webhook_url,
+        latency_ms=options.latency_ms,
+        rate_limits=options.rate_limits,
+        webhook_url=options.webhook_url,
         webhook_secret=options.webhook_secret or WEBHOOK_SECRET,
     )
     return SandboxState(store, settings, Journal(options.log))

@@ -14,6 +14,7 @@ from partner_pipelines.sandbox.resman import ResMan
 from partner_pipelines.sandbox.wire import page_not_found, read_request
 
 if TYPE_CHECKING:
+    from partner_pipelines.sandbox.journal import Entry
     from partner_pipelines.sandbox.limits import Verdict
     from partner_pipelines.sandbox.state import SandboxState
     from partner_pipelines.sandbox.wire import Header, Receive, Request, Response, Scope, Send
@@ -54,7 +55,9 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
-        request = await read_request(scope, receive, time.time())
+        request = await read_request(scope, receive)
+        if request is None:
+            return
         if request.path.startswith(control.PREFIX):
             await self._send(control.answer(self._state, request), send)
             return
@@ -64,35 +67,44 @@ class App:
                 pass
 
     async def _serve(self, request: Request, send: Send) -> bool:
+        """Answer a partner request; False when its connection was closed instead."""
         partner = self._partner(request.path)
-        entry = self._state.journal.arrived(request, partner and partner.name, partner and partner.hint(request))
-        if self._state.settings.latency_ms:
-            await asyncio.sleep(self._state.settings.latency_ms / 1000)
         if partner is None:
-            response: Response | None = page_not_found()
-            template = "(unknown)"
+            entry = self._state.journal.arrived(request, None, None)
+            template, response = "(unknown)", page_not_found()
         else:
-            template = partner.template(request.path)
-            verdict, response = partner.admit(request)
-            extra = partner.limit_headers(verdict) if verdict else []
-            entry["throttled"] = response is not None
-            if response is None:
-                picked = self._state.faults.pick(request, partner.name) if self._state.faults.rules else None
-                if picked is None:
-                    response = partner.answer(request)
-                else:
-                    entry["fault"], fault = picked
-                    response = await Breakage(
-                        fault, request, handle=partner.answer, expire=partner.expire_token,
-                        dress=lambda answered: self._dress(_add(answered, extra)),
-                    ).carry_out()
-            if response is not None and extra:
-                _add(response, extra)
-        self._state.journal.finished(entry, template, response and response.status)
-        if response is None:
-            return False
+            entry = self._state.journal.arrived(request, partner.name, partner.hint(request))
+            template, answered = partner.template(request.path), await self._ask(partner, request, entry)
+            if answered is None:
+                self._state.journal.finished(entry, template, None)
+                return False
+            response = answered
+        self._state.journal.finished(entry, template, response.status)
         await self._send(response, send)
         return True
+
+    async def _ask(self, partner: Partner, request: Request, entry: Entry) -> Response | None:
+        """Count the request as it arrives, wait as long as the network would, then answer."""
+        verdict, refusal = partner.admit(request)
+        extra = partner.limit_headers(verdict) if verdict else []
+        entry["throttled"] = refusal is not None
+        if self._state.settings.latency_ms:
+            await asyncio.sleep(self._state.settings.latency_ms / 1000)
+        response = refusal or await self._answer(partner, request, entry, extra)
+        return _add(response, extra) if response and extra else response
+
+    async def _answer(self, partner: Partner, request: Request, entry: Entry, extra: list[Header]) -> Response | None:
+        picked = self._state.faults.pick(request, partner.name) if self._state.faults.rules else None
+        if picked is None:
+            return partner.answer(request)
+        entry["fault"], fault = picked
+        return await Breakage(
+            fault,
+            request,
+            handle=partner.answer,
+            expire=partner.expire_token,
+            dress=lambda response: self._dress(_add(response, extra)),
+        ).carry_out()
 
     def _partner(self, path: str) -> Partner | None:
         if path.startswith(("/api/partners", "/api/v1/partners")):

@@ -24,8 +24,13 @@ class Breakage:
     """Carries out one fault on one request."""
 
     def __init__(
-        self, fault: Fault, request: Request, *,
-        handle: Callable[[Request], Response], expire: Callable[[Request], None], dress: Callable[[Response], list[Header]],
+        self,
+        fault: Fault,
+        request: Request,
+        *,
+        handle: Callable[[Request], Response],
+        expire: Callable[[Request], None],
+        dress: Callable[[Response], list[Header]],
     ) -> None:
         self._fault = fault
         self._request = request
@@ -120,4 +125,3 @@ class Breakage:
 
 def _without_length(headers: list[Header]) -> list[Header]:
     return [header for header in headers if header[0] != b"content-length"]
-

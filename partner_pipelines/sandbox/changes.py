@@ -35,12 +35,16 @@ class Changes:
         self.updated: dict[str, list[Key]] = {}
         self.deleted: dict[str, list[Key]] = {}
         self._openmoove: dict[str, Callable[[Any], None]] = {
-            "complete_milestones": self._complete_milestones, "new_milestones": self._new_milestones,
-            "new_properties": self._new_properties, "update": self._update_properties,
+            "complete_milestones": self._complete_milestones,
+            "new_milestones": self._new_milestones,
+            "new_properties": self._new_properties,
+            "update": self._update_properties,
             "delete_properties": self._delete_properties,
         }
         self._resman: dict[str, Callable[[Any], None]] = {
-            "rent_changes": self._change_rents, "new_leads": self._new_leads, "delete_units": self._delete_units,
+            "rent_changes": self._change_rents,
+            "new_leads": self._new_leads,
+            "delete_units": self._delete_units,
         }
 
     def make(self, wanted: Any) -> dict[str, Any]:
@@ -51,8 +55,7 @@ class Changes:
         """
         self.created, self.updated, self.deleted = {}, {}, {}
         if not isinstance(wanted, dict) or not set(wanted) <= {"openmoove", "resman"}:
-            message = 'a change is {"openmoove": {…}, "resman": {…}}'
-            raise BadChangeError(message)
+            raise BadChangeError('a change is {"openmoove": {…}, "resman": {…}}')
         for name, value in wanted.get("openmoove", {}).items():
             _known(name, self._openmoove)(value)
         for name, value in wanted.get("resman", {}).items():
@@ -85,12 +88,22 @@ class Changes:
             row = self._rows(PROPERTIES)[key]
             milestones = milestones_of(row)
             order = max((milestone.get("order") or 0 for milestone in milestones), default=0) + 1
-            highest = max((milestone["id"] for other in self._rows(PROPERTIES).values() for milestone in milestones_of(other)),
-                          default=0)
-            added = {"id": highest + 1, "name": "Additional Enquiry", "description": "Asked for by the buyer", "order": order,
-                     "completed": False, "completed_at": None, "due_date": None, "is_overdue": False}
+            added = {
+                "id": self._highest_milestone() + 1,
+                "name": "Additional Enquiry",
+                "description": "Asked for by the buyer",
+                "order": order,
+                "completed": False,
+                "completed_at": None,
+                "due_date": None,
+                "is_overdue": False,
+            }
             self._put(PROPERTIES, {**row, "milestones": [*milestones, added]})
             self._state.webhooks.milestone_changed("property.milestone.created", row["id"], added)
+
+    def _highest_milestone(self) -> int:
+        rows = self._rows(PROPERTIES).values()
+        return max((milestone["id"] for row in rows for milestone in milestones_of(row)), default=0)
 
     def _new_properties(self, count: Any) -> None:
         for _ in range(_count(count)):
@@ -102,10 +115,9 @@ class Changes:
 
     def _update_properties(self, updates: Any) -> None:
         for update in _list(updates):
-            known = self._rows(PROPERTIES).get(update.get("id"))
+            known = self._rows(PROPERTIES).get(update.get("id", 0))
             if known is None:
-                message = f"no property {update.get('id')!r}"
-                raise BadChangeError(message)
+                raise BadChangeError(f"no property {update.get('id')!r}")
             row = {**known, **update}
             self._put(PROPERTIES, row)
             self._state.webhooks.property_changed("property.updated", row)
@@ -130,8 +142,7 @@ class Changes:
 
     def _change_rows(self, kind: str, wanted: Any) -> None:
         if not isinstance(wanted, dict) or not set(wanted) <= {"upsert", "delete"}:
-            message = f'{kind} takes {{"upsert": […], "delete": […]}}'
-            raise BadChangeError(message)
+            raise BadChangeError(f'{kind} takes {{"upsert": […], "delete": […]}}')
         collection = f"resman_{kind}"
         for given in _list(wanted.get("upsert", [])):
             prefix, width = ID_FORMS[kind]
@@ -160,8 +171,7 @@ class Changes:
             return self._latest_untouched(collection, _count(which))
         unknown = [key for key in which if key not in self._rows(collection)]
         if unknown:
-            message = f"{collection} has no {unknown[0]!r}"
-            raise BadChangeError(message)
+            raise BadChangeError(f"{collection} has no {unknown[0]!r}")
         return which
 
     def _latest_untouched(self, collection: str, count: int) -> list[Key]:
@@ -178,20 +188,17 @@ class Changes:
 
 def _known(name: str, known: dict[str, Callable[[Any], None]]) -> Callable[[Any], None]:
     if name not in known:
-        message = f"no change {name!r}; there are {', '.join(known)}"
-        raise BadChangeError(message)
+        raise BadChangeError(f"no change {name!r}; there are {', '.join(known)}")
     return known[name]
 
 
 def _count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        message = f"it takes a number from 0 on, not {value!r}"
-        raise BadChangeError(message)
+        raise BadChangeError(f"it takes a number from 0 on, not {value!r}")
     return value
 
 
 def _list(value: Any) -> list[Row]:
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        message = f"it takes a list of rows, not {value!r}"
-        raise BadChangeError(message)
+        raise BadChangeError(f"it takes a list of rows, not {value!r}")
     return value

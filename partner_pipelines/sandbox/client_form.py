@@ -10,7 +10,11 @@ Values = dict[str, Any]
 
 # Field and longest value; None where the document names no limit.
 REQUIRED: dict[str, int | None] = {
-    "first_name": 150, "last_name": 150, "email": None, "phone_number": None, "property_address": 255,
+    "first_name": 150,
+    "last_name": 150,
+    "email": None,
+    "phone_number": None,
+    "property_address": 255,
     "property_postcode": 10,
 }
 PROFESSIONALS = ("estate_agent", "conveyancer", "mortgage_broker", "auctioneer")
@@ -19,12 +23,24 @@ SALE_METHODS = ("standard", "modern_auction", "secure_sale")
 AUCTIONS = ("modern_auction", "secure_sale")
 
 PRODUCTS = [
-    {"name": "Property Pack", "slug": "property-pack", "description": "Title, searches and forms in one pack",
-     "price": {"amount": "149.00", "currency": "GBP"}},
-    {"name": "ID Check", "slug": "id-check", "description": "Identity and source of funds, per person",
-     "price": {"amount": "12.50", "currency": "GBP"}},
-    {"name": "Auction Legal Pack", "slug": "auction-legal-pack", "description": "What bidders need to see",
-     "price": {"amount": "299.00", "currency": "GBP"}},
+    {
+        "name": "Property Pack",
+        "slug": "property-pack",
+        "description": "Title, searches and forms in one pack",
+        "price": {"amount": "149.00", "currency": "GBP"},
+    },
+    {
+        "name": "ID Check",
+        "slug": "id-check",
+        "description": "Identity and source of funds, per person",
+        "price": {"amount": "12.50", "currency": "GBP"},
+    },
+    {
+        "name": "Auction Legal Pack",
+        "slug": "auction-legal-pack",
+        "description": "What bidders need to see",
+        "price": {"amount": "299.00", "currency": "GBP"},
+    },
 ]
 _SLUGS = {product["slug"]: product for product in PRODUCTS}
 
@@ -85,7 +101,9 @@ def _check_phone(kept: Values, errors: FieldErrors) -> None:
 
 def _check_sale_method(values: Values, kept: Values, errors: FieldErrors) -> None:
     method = values.get("sale_method", "standard")
-    if method in SALE_METHODS:
+    if method is None:
+        errors["sale_method"] = ["This field may not be null."]
+    elif method in SALE_METHODS:
         kept["sale_method"] = method
     else:
         errors["sale_method"] = [f'"{method}" is not a valid choice.']

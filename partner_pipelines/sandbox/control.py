@@ -50,27 +50,23 @@ def _body(request: Request) -> Any:
     try:
         return orjson.loads(request.body)
     except orjson.JSONDecodeError as error:
-        message = f"not JSON: {error}"
-        raise BadRequestError(message) from error
+        raise BadRequestError(f"not JSON: {error}") from error
 
 
 def _object(request: Request, *required: str) -> dict[str, Any]:
     values = _body(request) if request.body or required else {}
     if not isinstance(values, dict):
-        message = "the body is a JSON object"
-        raise BadRequestError(message)
+        raise BadRequestError("the body is a JSON object")
     missing = [name for name in required if not isinstance(values.get(name), str) or not values[name]]
     if missing:
-        message = f"{missing[0]} is missing or not a string"
-        raise BadRequestError(message)
+        raise BadRequestError(f"{missing[0]} is missing or not a string")
     return values
 
 
 def _log(state: SandboxState, request: Request) -> Any:
     since = request.query_values().get("since", "0")
     if not since.isdigit():
-        message = f"since is a number, not {since!r}"
-        raise BadRequestError(message)
+        raise BadRequestError(f"since is a number, not {since!r}")
     return state.journal.since(int(since))
 
 
@@ -98,16 +94,14 @@ def _clear_faults(state: SandboxState, _request: Request) -> Any:
 
 def _remove_fault(state: SandboxState, _request: Request, rule_id: str) -> Any:
     if not state.faults.remove(int(rule_id)):
-        message = f"No fault {rule_id}"
-        raise LookupError(message)
+        raise LookupError(f"No fault {rule_id}")
     return {}
 
 
 def _granted(values: dict[str, Any]) -> list[str]:
     granted = values.get("granted")
     if not isinstance(granted, list) or not set(granted) <= set(SCOPES):
-        message = f"granted is a list of scopes out of {', '.join(SCOPES)}"
-        raise BadRequestError(message)
+        raise BadRequestError(f"granted is a list of scopes out of {', '.join(SCOPES)}")
     return granted
 
 
@@ -115,15 +109,18 @@ def _scopes(state: SandboxState, request: Request) -> Any:
     values = _object(request, "client_id")
     client = state.store[CLIENTS].rows.get(values["client_id"])
     if client is None:
-        message = f"No client {values['client_id']}"
-        raise LookupError(message)
+        raise LookupError(f"No client {values['client_id']}")
     state.store.upsert(CLIENTS, {**client, "granted": _granted(values)})
     return {"client_id": client["id"], "granted": values["granted"]}
 
 
 def _add_client(state: SandboxState, request: Request) -> Any:
-    values = {"granted": ["leads", "units", "employees", "documents"], "property_ids": None,
-              "grant_types": ["client_credentials"], **_object(request, "client_id", "client_secret")}
+    values = {
+        "granted": ["leads", "units", "employees", "documents"],
+        "property_ids": None,
+        "grant_types": ["client_credentials"],
+        **_object(request, "client_id", "client_secret"),
+    }
     _granted(values)
     row: Row = {name: values[name] for name in ("client_secret", "granted", "property_ids", "grant_types")}
     state.store.upsert(CLIENTS, {"id": values["client_id"], **row})
@@ -132,8 +129,7 @@ def _add_client(state: SandboxState, request: Request) -> Any:
 
 def _remove_client(state: SandboxState, _request: Request, client_id: str) -> Any:
     if client_id not in state.store[CLIENTS].rows:
-        message = f"No client {client_id}"
-        raise LookupError(message)
+        raise LookupError(f"No client {client_id}")
     state.tokens.expire_all(client_id)
     state.store.delete(CLIENTS, client_id)
     return {}
@@ -147,8 +143,7 @@ def _add_key(state: SandboxState, request: Request) -> Any:
 
 def _remove_key(state: SandboxState, _request: Request, key: str) -> Any:
     if key not in state.store[KEYS].rows:
-        message = "No such key"
-        raise LookupError(message)
+        raise LookupError("No such key")
     state.store.delete(KEYS, key)
     return {}
 
@@ -174,8 +169,7 @@ def _change(state: SandboxState, request: Request) -> Any:
 
 def _rows(state: SandboxState, _request: Request, collection: str) -> Any:
     if collection not in PARTNER_COLLECTIONS:
-        message = f"No collection {collection}; there are {', '.join(PARTNER_COLLECTIONS)}"
-        raise LookupError(message)
+        raise LookupError(f"No collection {collection}; there are {', '.join(PARTNER_COLLECTIONS)}")
     show = whole_item if collection == PROPERTIES else whole
     return [show(row) for row in state.store[collection].rows.values()]
 

@@ -92,9 +92,16 @@ class Rule:
     def shown(self) -> dict[str, Any]:
         """Return the rule as the control endpoint lists it."""
         return {
-            "id": self.id, "partner": self.partner, "method": self.method, "path": self.path.pattern,
-            "fault": {"kind": self.fault.kind, **self.fault.params}, "times": self.times, "skip": self.skip,
-            "probability": self.probability, "seen": self.seen, "applied": self.applied,
+            "id": self.id,
+            "partner": self.partner,
+            "method": self.method,
+            "path": self.path.pattern,
+            "fault": {"kind": self.fault.kind, **self.fault.params},
+            "times": self.times,
+            "skip": self.skip,
+            "probability": self.probability,
+            "seen": self.seen,
+            "applied": self.applied,
         }
 
 
@@ -132,20 +139,23 @@ class Faults:
 
 def _parse_rule(values: Any, rule_id: int) -> Rule:
     if not isinstance(values, dict) or not isinstance(values.get("fault"), dict):
-        message = 'a fault is {"fault": {"kind": …}, …}'
-        raise BadFaultError(message)
+        raise BadFaultError('a fault is {"fault": {"kind": …}, …}')
     unknown = set(values) - _RULE_FIELDS
     if unknown:
-        message = f"unknown fields {', '.join(sorted(unknown))}; there are {', '.join(sorted(_RULE_FIELDS))}"
-        raise BadFaultError(message)
+        raise BadFaultError(f"unknown fields {', '.join(sorted(unknown))}; there are {', '.join(sorted(_RULE_FIELDS))}")
     method = values.get("method")
     probability = values.get("probability")
     try:
         return Rule(
-            id=rule_id, fault=_parse_fault(values["fault"]), partner=_parse_partner(values.get("partner")),
-            method=method.upper() if method else None, path=re.compile(values.get("path") or ""),
-            times=None if (times := values.get("times", 1)) is None else int(times), skip=int(values.get("skip") or 0),
-            probability=None if probability is None else float(probability), chance=random.Random(values.get("seed", 0)),
+            id=rule_id,
+            fault=_parse_fault(values["fault"]),
+            partner=_parse_partner(values.get("partner")),
+            method=method.upper() if method else None,
+            path=re.compile(values.get("path") or ""),
+            times=None if (times := values.get("times", 1)) is None else int(times),
+            skip=int(values.get("skip") or 0),
+            probability=None if probability is None else float(probability),
+            chance=random.Random(values.get("seed", 0)),  # noqa: S311  # repeatable on purpose
         )
     except (re.error, TypeError, ValueError, AttributeError) as error:
         raise BadFaultError(str(error)) from error
@@ -153,8 +163,7 @@ def _parse_rule(values: Any, rule_id: int) -> Rule:
 
 def _parse_partner(name: Any) -> str | None:
     if name not in (None, "resman", "openmoove"):
-        message = f"partner is resman, openmoove or null, not {name!r}"
-        raise BadFaultError(message)
+        raise BadFaultError(f"partner is resman, openmoove or null, not {name!r}")
     return name  # type: ignore[no-any-return]  # one of three, as just seen
 
 
@@ -162,34 +171,30 @@ def _parse_fault(values: dict[str, Any]) -> Fault:
     kind = values.get("kind")
     params = {name: value for name, value in values.items() if name != "kind" and value is not None}
     if kind not in KINDS:
-        message = f"no kind {kind!r}; there are {', '.join(KINDS)}"
-        raise BadFaultError(message)
+        raise BadFaultError(f"no kind {kind!r}; there are {', '.join(KINDS)}")
     unknown = set(params) - KINDS[kind]
     if unknown:
-        message = f"{kind} does not take {', '.join(sorted(unknown))}"
-        raise BadFaultError(message)
+        raise BadFaultError(f"{kind} does not take {', '.join(sorted(unknown))}")
     if kind in _NEEDS_SECONDS and "seconds" not in params:
-        message = f"{kind} needs seconds"
-        raise BadFaultError(message)
+        raise BadFaultError(f"{kind} needs seconds")
     if kind == "status" and "status" not in params:
-        message = "status needs status"
-        raise BadFaultError(message)
+        raise BadFaultError("status needs status")
     _check_params(params)
     return Fault(kind, params)
 
 
 def _check_params(params: dict[str, Any]) -> None:
-    if float(params.get("seconds", 0)) < 0 or not 100 <= int(params.get("status", 200)) <= 999:  # noqa: PLR2004  # RFC 9110
-        message = "seconds is 0 or more, status three digits"
-        raise BadFaultError(message)
+    if float(params.get("seconds", 0)) < 0 or not 100 <= int(params.get("status", 200)) <= 999:
+        raise BadFaultError("seconds is 0 or more, status three digits")
     if not isinstance(params.get("headers", {}), dict):
-        message = "headers is an object"
-        raise BadFaultError(message)
+        raise BadFaultError("headers is an object")
+    if not all(isinstance(params.get(name, ""), str) for name in ("content_type", "content_encoding")):
+        raise BadFaultError("content_type and content_encoding are strings")
+    if not isinstance(params.get("content_length", 0), int):
+        raise BadFaultError("content_length is a whole number")
     if "content-length" in {str(name).lower() for name in params.get("headers", {})}:
-        message = "a Content-Length is given as content_length"
-        raise BadFaultError(message)
+        raise BadFaultError("a Content-Length is given as content_length")
     try:
         base64.b64decode(params.get("body_base64", ""), validate=True)
     except (binascii.Error, TypeError) as error:
-        message = f"body_base64: {error}"
-        raise BadFaultError(message) from error
+        raise BadFaultError(f"body_base64: {error}") from error

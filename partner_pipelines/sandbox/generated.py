@@ -17,5 +17,7 @@ def generate_rows(properties: int) -> dict[str, list[Row]]:
         "resman_employees": [resman.employee_row(number, properties) for number in range(1, properties // 12 + 1)],
         "resman_documents": [resman.document_row(number, leads) for number in range(1, properties * 2 // 3 + 1)],
         "resman_payments": [resman.payment_row(number, leads) for number in range(1, properties * 2 // 5 + 1)],
-        "resman_maintenance": [resman.work_order_row(number, properties) for number in range(1, properties * 3 // 10 + 1)],
+        "resman_maintenance": [
+            resman.work_order_row(number, properties) for number in range(1, properties * 3 // 10 + 1)
+        ],
     }

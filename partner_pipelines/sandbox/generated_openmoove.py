@@ -24,16 +24,33 @@ FIRMS = 40
 NO_MILESTONES_EVERY = 33
 
 TOWNS = (
-    ("London", "SW", 20), ("London", "SE", 28), ("London", "N", 22), ("Bristol", "BS", 16), ("Leeds", "LS", 29),
-    ("Manchester", "M", 35), ("Sheffield", "S", 36), ("Norwich", "NR", 16), ("Exeter", "EX", 24), ("York", "YO", 31),
-    ("Brighton", "BN", 3), ("Nottingham", "NG", 17), ("Liverpool", "L", 38), ("Cardiff", "CF", 24), ("Bath", "BA", 3),
-    ("Newcastle upon Tyne", "NE", 20), ("Birmingham", "B", 48), ("Reading", "RG", 31), ("Oxford", "OX", 4),
+    ("London", "SW", 20),
+    ("London", "SE", 28),
+    ("London", "N", 22),
+    ("Bristol", "BS", 16),
+    ("Leeds", "LS", 29),
+    ("Manchester", "M", 35),
+    ("Sheffield", "S", 36),
+    ("Norwich", "NR", 16),
+    ("Exeter", "EX", 24),
+    ("York", "YO", 31),
+    ("Brighton", "BN", 3),
+    ("Nottingham", "NG", 17),
+    ("Liverpool", "L", 38),
+    ("Cardiff", "CF", 24),
+    ("Bath", "BA", 3),
+    ("Newcastle upon Tyne", "NE", 20),
+    ("Birmingham", "B", 48),
+    ("Reading", "RG", 31),
+    ("Oxford", "OX", 4),
     ("Cambridge", "CB", 5),
 )
 # No postcode ends in these letters.
 _UNIT_LETTERS = "ABDEFGHJLNPQRSTUWXYZ"
 _ROLES = {
-    "estate_agent": ("Estates Ltd", 1000), "conveyancer": ("& Partners LLP", 2000), "auctioneer": ("Auctions Ltd", 3000),
+    "estate_agent": ("Estates Ltd", 1000),
+    "conveyancer": ("& Partners LLP", 2000),
+    "auctioneer": ("Auctions Ltd", 3000),
     "mortgage_broker": ("Mortgages Ltd", 4000),
 }
 
@@ -52,20 +69,25 @@ def pools(locale: Locale) -> Pools:
     """Return the names of a locale, the same at every start."""
     person, address = Person(locale, seed=SEED), Address(locale, seed=SEED)
     return Pools(
-        [person.first_name() for _ in range(POOL_SIZE)], [person.last_name() for _ in range(POOL_SIZE)],
+        [person.first_name() for _ in range(POOL_SIZE)],
+        [person.last_name() for _ in range(POOL_SIZE)],
         [f"{address.street_name()} {address.street_suffix()}" for _ in range(POOL_SIZE)],
     )
 
 
 def chance_of(kind: str, number: int) -> random.Random:
     """Return a source of chance that belongs to one row."""
-    return random.Random(f"{SEED}/{kind}/{number}")
+    return random.Random(f"{SEED}/{kind}/{number}")  # noqa: S311  # repeatable on purpose
 
 
 def email_of(first: str, last: str, mark: str) -> str:
     """Return an address that nobody has; the mark makes it unique."""
-    letters = "".join(letter for letter in f"{first}.{last}".lower() if (letter.isascii() and letter.isalpha()) or letter == ".")
-    return f"{letters}.{mark}@example.com"
+    words = ["".join(filter(_is_letter, name.lower())) for name in (first, last)]
+    return f"{'.'.join(words)}.{mark}@example.com"
+
+
+def _is_letter(character: str) -> bool:
+    return character.isascii() and character.isalpha()
 
 
 def property_row(number: int) -> Row:
@@ -79,9 +101,9 @@ def property_row(number: int) -> Row:
         "id": number,
         "address": f"{chance.randint(1, 240)} {chance.choice(names.streets)}, {town}",
         "postcode": f"{area}{chance.randint(1, districts)} {chance.randint(1, 9)}"
-                    f"{chance.choice(_UNIT_LETTERS)}{chance.choice(_UNIT_LETTERS)}",
-        "uprn": chance.randint(10_000_000_000, 200_004_999_999) if chance.random() < 0.9 else None,  # noqa: PLR2004
-        "title_number": f"{area[:2]}{chance.randint(10_000, 999_999)}" if chance.random() < 0.8 else None,  # noqa: PLR2004
+        f"{chance.choice(_UNIT_LETTERS)}{chance.choice(_UNIT_LETTERS)}",
+        "uprn": chance.randint(10_000_000_000, 200_004_999_999) if chance.random() < 0.9 else None,
+        "title_number": f"{area[:2]}{chance.randint(10_000, 999_999)}" if chance.random() < 0.8 else None,
         "sale_method": method,
         "created_at": begun.strftime(TIME_FORMAT),
         "seller": _seller(number, chance, names),
@@ -93,7 +115,10 @@ def property_row(number: int) -> Row:
 def _seller(number: int, chance: random.Random, names: Pools) -> Row:
     first, last = chance.choice(names.first_names), chance.choice(names.last_names)
     return {
-        "id": 50_000 + number, "first_name": first, "last_name": last, "email": email_of(first, last, f"s{number}"),
+        "id": 50_000 + number,
+        "first_name": first,
+        "last_name": last,
+        "email": email_of(first, last, f"s{number}"),
         "phone_number": f"+447700900{number % 1000:03}",
     }
 
@@ -102,7 +127,7 @@ def _team(method: str, chance: random.Random) -> dict[str, Any]:
     roles = ["estate_agent", "conveyancer"]
     if method != "standard":
         roles.append("auctioneer")
-    if chance.random() < 0.3:  # noqa: PLR2004
+    if chance.random() < 0.3:
         roles.append("mortgage_broker")
     return {role: _professional(role, chance.randint(1, FIRMS)) for role in roles}
 
@@ -114,7 +139,9 @@ def _professional(role: str, number: int) -> Row:
     first, last = chance.choice(names.first_names), chance.choice(names.last_names)
     ending, first_id = _ROLES[role]
     return {
-        "id": first_id + number, "name": f"{first} {last}", "email": email_of(first, last, f"{role[0]}{number}"),
+        "id": first_id + number,
+        "name": f"{first} {last}",
+        "email": email_of(first, last, f"{role[0]}{number}"),
         "firm": f"{last} {ending}",
     }
 
@@ -129,9 +156,16 @@ def _milestones(number: int, method: str, begun: datetime, chance: random.Random
         due += timedelta(days=chance.randint(7, 30))
         completed = min(due + timedelta(days=chance.randint(-6, 12)), TODAY)
         is_done = order <= done
-        milestones.append({
-            "id": number * 10 + order, "name": name, "description": DESCRIPTIONS[name], "order": order,
-            "completed": is_done, "completed_at": completed.strftime(TIME_FORMAT) if is_done else None,
-            "due_date": due.strftime(TIME_FORMAT), "is_overdue": not is_done and due < TODAY,
-        })
+        milestones.append(
+            {
+                "id": number * 10 + order,
+                "name": name,
+                "description": DESCRIPTIONS[name],
+                "order": order,
+                "completed": is_done,
+                "completed_at": completed.strftime(TIME_FORMAT) if is_done else None,
+                "due_date": due.strftime(TIME_FORMAT),
+                "is_overdue": not is_done and due < TODAY,
+            }
+        )
     return milestones

@@ -35,12 +35,20 @@ class Journal:
         """Note a request before anything is done about it."""
         self._count += 1
         entry: Entry = {
-            "n": self._count, "at": request.arrived_at, "method": request.method, "path": request.path,
-            "query": request.query, "request_id": request.header(b"x-request-id") or None, "partner": partner,
-            "connection_hint": hint, "status": None,
+            "n": self._count,
+            "at": request.arrived_at,
+            "method": request.method,
+            "path": request.path,
+            "query": request.query,
+            "request_id": request.header(b"x-request-id") or None,
+            "partner": partner,
+            "connection_hint": hint,
+            "status": None,
             "idempotency_key": request.header(b"idempotency-key") or None,
             "user_agent": request.header(b"user-agent") or None,
-            "throttled": False, "fault": None, "finished_at": None,
+            "throttled": False,
+            "fault": None,
+            "finished_at": None,
         }
         self._entries.append(entry)
         if self._descriptor >= 0:

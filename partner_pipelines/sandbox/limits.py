@@ -40,8 +40,7 @@ def _parse_window(part: str) -> Window:
     except ValueError:
         window = Window(0, 0)
     if not slash or window.count <= 0 or not 0 < window.seconds < math.inf:
-        message = f"rate limits are off, on or COUNT/SECONDS,… (like 1000/3600,100/60), not {part.strip()!r}"
-        raise ValueError(message)
+        raise ValueError(f"rate limits are off, on or COUNT/SECONDS,… (like 1000/3600,100/60), not {part.strip()!r}")
     return window
 
 

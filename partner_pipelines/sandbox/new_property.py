@@ -14,11 +14,21 @@ FIRST_PERSON_ID = 50_000
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 STANDARD_MILESTONES = (
-    "Instruction", "Legal Pack Preparation", "Property Marketing", "Offer Acceptance", "Searches Ordered",
-    "Enquiries Raised", "Exchange of Contracts", "Completion",
+    "Instruction",
+    "Legal Pack Preparation",
+    "Property Marketing",
+    "Offer Acceptance",
+    "Searches Ordered",
+    "Enquiries Raised",
+    "Exchange of Contracts",
+    "Completion",
 )
 AUCTION_MILESTONES = (
-    "Instruction", "Legal Pack Preparation", "Property Marketing", "Auction Marketing Period", "Auction Exchange",
+    "Instruction",
+    "Legal Pack Preparation",
+    "Property Marketing",
+    "Auction Marketing Period",
+    "Auction Exchange",
     "Completion",
 )
 DESCRIPTIONS = {
@@ -44,9 +54,14 @@ def waiting_milestones(property_id: int, sale_method: str, begun: datetime) -> l
     """Return a new sale's milestones, none completed, ten days from one to the next."""
     return [
         {
-            "id": property_id * 10 + order, "name": name, "description": DESCRIPTIONS[name], "order": order,
-            "completed": False, "completed_at": None,
-            "due_date": (begun + timedelta(days=10 * order)).strftime(TIME_FORMAT), "is_overdue": False,
+            "id": property_id * 10 + order,
+            "name": name,
+            "description": DESCRIPTIONS[name],
+            "order": order,
+            "completed": False,
+            "completed_at": None,
+            "due_date": (begun + timedelta(days=10 * order)).strftime(TIME_FORMAT),
+            "is_overdue": False,
         }
         for order, name in enumerate(milestone_names(sale_method), 1)
     ]
@@ -60,17 +75,29 @@ def property_of_client(values: dict[str, Any], properties: Collection) -> tuple[
     mover_id = people.get(values["email"], FIRST_PERSON_ID + property_id)
     team = {
         role: _professional(values[f"{role}_email"], people, FIRST_PERSON_ID + property_id * 10 + place)
-        for place, role in enumerate(PROFESSIONALS, 1) if f"{role}_email" in values
+        for place, role in enumerate(PROFESSIONALS, 1)
+        if f"{role}_email" in values
     }
     row: Row = {
-        "id": property_id, "address": values["property_address"], "postcode": values["property_postcode"], "uprn": None,
-        "title_number": None, "sale_method": values["sale_method"], "created_at": now.strftime(TIME_FORMAT),
-        "seller": {"id": mover_id, **{name: values[name] for name in ("first_name", "last_name", "email", "phone_number")}},
-        "team": team, "milestones": waiting_milestones(property_id, values["sale_method"], now),
+        "id": property_id,
+        "address": values["property_address"],
+        "postcode": values["property_postcode"],
+        "uprn": None,
+        "title_number": None,
+        "sale_method": values["sale_method"],
+        "created_at": now.strftime(TIME_FORMAT),
+        "seller": {
+            "id": mover_id,
+            **{name: values[name] for name in ("first_name", "last_name", "email", "phone_number")},
+        },
+        "team": team,
+        "milestones": waiting_milestones(property_id, values["sale_method"], now),
     }
     total = sum(float(product["price"]["amount"]) for product in values["products"])
     return row, {
-        "property_id": property_id, "mover_id": mover_id, "message": "Client and property created successfully",
+        "property_id": property_id,
+        "mover_id": mover_id,
+        "message": "Client and property created successfully",
         **{f"{role}_id": member["id"] for role, member in team.items()},
         "purchases": [{"product": p["slug"], "name": p["name"], "price": p["price"]} for p in values["products"]],
         "total_amount": f"{total:.2f}",

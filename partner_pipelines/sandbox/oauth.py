@@ -60,7 +60,7 @@ class Tokens:
         return token
 
     def scopes(self, token: Token) -> tuple[str, ...]:
-        """Return what a token opens now: a scope withdrawn from its client is lost at once, a new one needs a new token."""
+        """Return what a token opens now: a scope withdrawn is lost at once, a new one needs a new token."""
         client = self.client(token.client_id)
         return tuple(scope for scope in token.scopes if client and scope in client["granted"])
 

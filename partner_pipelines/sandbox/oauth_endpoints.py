@@ -68,30 +68,27 @@ class OAuthEndpoints:
         """Return the client by client_secret_basic or client_secret_post, but not both (section 2.3)."""
         credentials = basic_credentials(request)
         if credentials is not None and "client_secret" in form:
-            code, description = "invalid_request", "The client authenticates in more than one way."
-            raise OAuthError(code, description)
+            raise OAuthError("invalid_request", "The client authenticates in more than one way.")
         client_id, secret = credentials or (form.get("client_id", ""), form.get("client_secret", ""))
         client = self._tokens.client(client_id)
         if client is None or not hmac.compare_digest(client["client_secret"].encode(), secret.encode()):
-            code, description = "invalid_client", "Client authentication failed."
-            raise OAuthError(code, description)
+            raise OAuthError("invalid_client", "Client authentication failed.")
         return client
 
     def _token(self, client: Client, form: Form) -> Response:
         grant_type = form.get("grant_type")
         if not grant_type:
-            code, description = "invalid_request", "grant_type is missing."
-            raise OAuthError(code, description)
+            raise OAuthError("invalid_request", "grant_type is missing.")
         if grant_type != "client_credentials":
-            code, description = "unsupported_grant_type", f"{grant_type} is not supported."
-            raise OAuthError(code, description)
+            raise OAuthError("unsupported_grant_type", f"{grant_type} is not supported.")
         if grant_type not in client["grant_types"]:
-            code, description = "unauthorized_client", "The client may not use this grant type."
-            raise OAuthError(code, description)
+            raise OAuthError("unauthorized_client", "The client may not use this grant type.")
         scopes = self._scopes(client, form.get("scope", ""))
         answer = {
-            "access_token": self._tokens.issue(client["id"], scopes), "token_type": "Bearer",
-            "expires_in": int(self._settings.token_lifetime_seconds), "scope": " ".join(scopes),
+            "access_token": self._tokens.issue(client["id"], scopes),
+            "token_type": "Bearer",
+            "expires_in": int(self._settings.token_lifetime_seconds),
+            "scope": " ".join(scopes),
         }
         if self._settings.omit_scope:
             del answer["scope"]
@@ -104,8 +101,7 @@ class OAuthEndpoints:
         narrowed = tuple(dict.fromkeys(scope for scope in wanted if scope in granted))
         refused = [scope for scope in wanted if scope not in granted]
         if not narrowed or (refused and self._settings.refuse_unknown_scopes):
-            code, description = "invalid_scope", f"Not granted: {' '.join(refused) or 'any scope'}."
-            raise OAuthError(code, description)
+            raise OAuthError("invalid_scope", f"Not granted: {' '.join(refused) or 'any scope'}.")
         return narrowed
 
     def _introspect(self, client: Client, form: Form) -> Response:
@@ -114,10 +110,20 @@ class OAuthEndpoints:
         # Another client's token is nobody's business (RFC 7662 section 4).
         if token is None or token.client_id != client["id"]:
             return reply(200, {"active": False}, *NO_STORE)
-        return reply(200, {
-            "active": True, "scope": " ".join(self._tokens.scopes(token)), "client_id": token.client_id,
-            "sub": token.client_id, "token_type": "Bearer", "iat": int(token.issued_at), "exp": int(token.expires_at),
-        }, *NO_STORE)
+        offset = self._settings.date_offset_seconds
+        return reply(
+            200,
+            {
+                "active": True,
+                "scope": " ".join(self._tokens.scopes(token)),
+                "client_id": token.client_id,
+                "sub": token.client_id,
+                "token_type": "Bearer",
+                "iat": int(token.issued_at + offset),
+                "exp": int(token.expires_at + offset),
+            },
+            *NO_STORE,
+        )
 
     def _revoke(self, client: Client, form: Form) -> Response:
         text = _required_token(form)
@@ -149,22 +155,18 @@ def form_client_id(request: Request) -> str | None:
 def _read_form(request: Request) -> Form:
     content_type = request.header(b"content-type").partition(";")[0].strip().lower()
     if content_type != "application/x-www-form-urlencoded":
-        code, description = "invalid_request", "The body is application/x-www-form-urlencoded."
-        raise OAuthError(code, description)
+        raise OAuthError("invalid_request", "The body is application/x-www-form-urlencoded.")
     try:
         pairs = parse_qsl(request.body.decode(), keep_blank_values=True)
     except (UnicodeDecodeError, ValueError):
-        code, description = "invalid_request", "The body is not a form."
-        raise OAuthError(code, description) from None
+        raise OAuthError("invalid_request", "The body is not a form.") from None
     form = dict(pairs)
     if len(form) != len(pairs):
-        code, description = "invalid_request", "A parameter stands more than once."
-        raise OAuthError(code, description)
+        raise OAuthError("invalid_request", "A parameter stands more than once.")
     return form
 
 
 def _required_token(form: Form) -> str:
     if not form.get("token"):
-        code, description = "invalid_request", "token is missing."
-        raise OAuthError(code, description)
+        raise OAuthError("invalid_request", "token is missing.")
     return form["token"]

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 20, 100
 SECONDS_A_DAY = 86_400
-_PATH = re.compile(r"^/api/(?:v1/)?partners/(properties|products|clients)/(?:(\d+)/([a-z/]+)/)?$")
-_VIEWS = frozenset({"detail", "milestones", "milestones/current", "chat", "chat/summary"})
+_VIEWS = "detail|milestones|milestones/current|chat|chat/summary"
+_PATH = re.compile(rf"^/api/(?:v1/)?partners/(properties|products|clients)/(?:(?<=properties/)(\d+)/({_VIEWS})/)?$")
 _DETAIL_LEAVES_OUT = frozenset({"created_at", "milestones"})
 _URGENT_DAYS, _SOON_DAYS = 3, 14
+_AGENTS_MILESTONES = ("Property Marketing", "Offer Acceptance", "Auction Marketing Period")
 
 NO_PROPERTY = "Property not found or you don't have access"
 
@@ -72,6 +73,7 @@ class OpenMoove:
         self._properties = state.store[PROPERTIES]
         self._keys = state.store[KEYS]
         self._ids: tuple[int, list[int]] = (-1, [])
+        self._whole = {"properties": self._list, "products": _products, "clients": self._create_client}
 
     def hint(self, request: Request) -> str | None:
         """Return the last four characters of the key."""
@@ -94,12 +96,14 @@ class OpenMoove:
         return [
             (b"x-ratelimit-limit", str(verdict.limit).encode()),
             (b"x-ratelimit-remaining", str(verdict.remaining).encode()),
-            (b"x-ratelimit-reset", str(math.ceil(verdict.reset_at)).encode()),
+            (
+                b"x-ratelimit-reset",
+                str(math.ceil(verdict.reset_at + self._state.settings.date_offset_seconds)).encode(),
+            ),
         ]
 
     def expire_token(self, request: Request) -> None:
-        """Let the key that the request brings be revoked: keys do not expire."""
-        self._state.store.delete(KEYS, request.header(b"x-api-key"))
+        """Do nothing: a key does not expire."""
 
     def template(self, path: str) -> str:
         """Return the path with its id left out."""
@@ -108,21 +112,13 @@ class OpenMoove:
     def answer(self, request: Request) -> Response:
         """Answer one request: first the route, then the key, as Django does."""
         match = _PATH.match(request.path)
-        if match is None or (match[2] is None) != (match[3] is None) or (match[3] and match[3] not in _VIEWS):
+        if match is None:
             return _no_route(request)
-        if match[2] and match[1] != "properties":
-            return page_not_found()
         if request.header(b"x-api-key") not in self._keys.rows:
             return detail(401, "Invalid API key provided", (b"www-authenticate", b"X-API-KEY"))
         if request.method != ("POST" if match[1] == "clients" else "GET"):
             return detail(405, f'Method "{request.method}" not allowed.')
-        if match[2]:
-            return self._property(int(match[2]), match[3])
-        if match[1] == "clients":
-            return self._create_client(request)
-        if match[1] == "products":
-            return reply(200, {"count": len(PRODUCTS), "next": None, "previous": None, "results": PRODUCTS})
-        return self._list(request)
+        return self._property(int(match[2]), match[3]) if match[2] else self._whole[match[1]](request)
 
     def _property(self, property_id: int, view: str) -> Response:
         row = self._properties.rows.get(property_id)
@@ -136,7 +132,9 @@ class OpenMoove:
             return _current(row)
         if view == "chat":
             return reply(200, {"property_id": property_id, "messages": [], "message": "Chat is not yet implemented"})
-        return reply(200, {"property_id": property_id, "summaries": [], "message": "Chat summary is not yet implemented"})
+        return reply(
+            200, {"property_id": property_id, "summaries": [], "message": "Chat summaries are not yet implemented"}
+        )
 
     def _list(self, request: Request) -> Response:
         query = request.query_values()
@@ -186,11 +184,14 @@ class OpenMoove:
         return answer
 
 
+def _products(_request: Request) -> Response:
+    return reply(200, {"count": len(PRODUCTS), "next": None, "previous": None, "results": PRODUCTS})
+
+
 def _no_route(request: Request) -> Response:
     """Return 301 to the path with its slash where that is a route (APPEND_SLASH), else 404."""
     slashed = f"{request.path}/"
-    match = _PATH.match(slashed)
-    if request.method not in ("GET", "HEAD") or match is None or (match[3] and match[3] not in _VIEWS):
+    if request.method not in ("GET", "HEAD") or _PATH.match(slashed) is None:
         return page_not_found()
     location = slashed + (f"?{request.query}" if request.query else "")
     return Response(301, b"", b"text/html; charset=utf-8", [(b"location", location.encode())])
@@ -203,9 +204,16 @@ def _current(row: Row) -> Response:
     days = _days_until(milestone.get("due_date"))
     urgent = days is not None and days <= _URGENT_DAYS
     soon = days is not None and days <= _SOON_DAYS
-    assigned_to = "estate_agent" if milestone.get("name") in ("Property Marketing", "Offer Acceptance") else "conveyancer"
-    return reply(200, {**milestone, "days_until_due": days, "assigned_to": assigned_to,
-                       "priority": "high" if urgent else "medium" if soon else "low"})
+    assigned_to = "estate_agent" if milestone.get("name") in _AGENTS_MILESTONES else "conveyancer"
+    return reply(
+        200,
+        {
+            **milestone,
+            "days_until_due": days,
+            "assigned_to": assigned_to,
+            "priority": "high" if urgent else "medium" if soon else "low",
+        },
+    )
 
 
 def _days_until(due_date: Any) -> int | None:

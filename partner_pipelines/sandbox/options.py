@@ -53,14 +53,24 @@ def _url(text: str) -> str:
 
 def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     """Return the options; exits with status 2 and one line when they do not do."""
-    parser = _OneLineParser(prog="python -m partner_pipelines.sandbox", allow_abbrev=False,
-                            description="Serve ResMan and OpenMoove on loopback.")
+    parser = _OneLineParser(
+        prog="python -m partner_pipelines.sandbox",
+        allow_abbrev=False,
+        description="Serve ResMan and OpenMoove on loopback.",
+    )
     parser.add_argument("--port", type=_port, default=0, help="0: any free one")
-    parser.add_argument("--seed-dir", type=Path, help="rows from <collection>.jsonl[.gz]; without it they are generated")
+    parser.add_argument(
+        "--seed-dir", type=Path, help="rows from <collection>.jsonl[.gz]; without it they are generated"
+    )
     parser.add_argument("--properties", type=_properties, default=300, metavar="N", help="how many to generate (300)")
     parser.add_argument("--latency-ms", type=_latency, default=0, metavar="N", help="before every answer (0)")
-    parser.add_argument("--rate-limits", type=_limits, default=(), metavar="off|on|COUNT/SECONDS,…",
-                        help="OpenMoove's, sliding windows; on: 1000/3600,100/60 (off)")
+    parser.add_argument(
+        "--rate-limits",
+        type=_limits,
+        default=(),
+        metavar="off|on|COUNT/SECONDS,…",
+        help="OpenMoove's, sliding windows; on: 1000/3600,100/60 (off)",
+    )
     parser.add_argument("--webhook-url", type=_url, help="where OpenMoove delivers its webhooks")
     parser.add_argument("--webhook-secret", help="signs the webhooks")
     parser.add_argument("--state-dir", type=Path, metavar="DIR", help="keeps what changed, for the next start")

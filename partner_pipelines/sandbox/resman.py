@@ -17,6 +17,7 @@ from partner_pipelines.sandbox.wire import Request, Response, detail, reply
 if TYPE_CHECKING:
     from partner_pipelines.sandbox.limits import Verdict
     from partner_pipelines.sandbox.oauth import Token
+    from partner_pipelines.sandbox.resman_form import FieldErrors
     from partner_pipelines.sandbox.state import SandboxState
     from partner_pipelines.sandbox.store import Collection
     from partner_pipelines.sandbox.wire import Header
@@ -28,7 +29,7 @@ _SELECTIONS_KEPT = 64
 
 INVALID_TOKEN: Header = (
     b"www-authenticate",
-    b'Bearer realm="resman", error="invalid_token", error_description="The access token is missing, expired or revoked"',
+    b'Bearer realm="resman", error="invalid_token", error_description="The access token does not do"',
 )
 
 Filters = tuple[tuple[str, str], ...]
@@ -86,12 +87,12 @@ class ResMan:
         """Answer one request to the authorization server or the API."""
         if request.path.startswith("/oauth2/"):
             return self._oauth.answer(request)
-        token = self._tokens.live(_bearer(request))
-        if token is None:
-            return detail(401, "The access token is missing, expired or revoked.", INVALID_TOKEN)
         match = _PATH.match(request.path)
         if match is None:
             return detail(404, "Not found.")
+        token = self._tokens.live(_bearer(request))
+        if token is None:
+            return detail(401, "The access token is missing, expired or revoked.", INVALID_TOKEN)
         kind, row_id = match.groups()
         if kind not in self._tokens.scopes(token):
             challenge = f'Bearer realm="resman", error="insufficient_scope", scope="{kind}"'.encode()
@@ -106,6 +107,8 @@ class ResMan:
             if isinstance(values, Response):
                 return values
             row = created_row(kind, values, self._collection(kind).highest + 1)
+            if not self._visible(row, token.client_id):
+                return self._refused({"property_id": ["Not one of the client's properties."]})
             self._state.store.upsert(f"resman_{kind}", row)
             return reply(201, row)
         return _not_allowed(request)
@@ -135,8 +138,9 @@ class ResMan:
         if not isinstance(values, dict):
             return reply(400, {"non_field_errors": ["Invalid data. Expected a dictionary."]})
         errors = field_errors(kind, values, creating=creating)
-        if not errors:
-            return values
+        return self._refused(errors) if errors else values
+
+    def _refused(self, errors: FieldErrors) -> Response:
         wrapped = {"detail": "Validation failed", "field_errors": errors}
         return reply(400, wrapped if self._state.settings.field_errors_wrapped else errors)
 
@@ -179,8 +183,11 @@ class ResMan:
         known = self._selections.get((kind, client_id, filters))
         if known and known[:2] == (rows.version, leads.version):
             return known[2]
-        keys = [key for key, row in rows.rows.items()
-                if all(_matches(row.get(name), wanted) for name, wanted in filters) and self._visible(row, client_id)]
+        keys = [
+            key
+            for key, row in rows.rows.items()
+            if all(_matches(row.get(name), wanted) for name, wanted in filters) and self._visible(row, client_id)
+        ]
         if len(self._selections) >= _SELECTIONS_KEPT:
             self._selections.clear()
         self._selections[kind, client_id, filters] = (rows.version, leads.version, keys)

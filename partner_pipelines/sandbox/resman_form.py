@@ -21,11 +21,23 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "payments": ("prospect_id", "amount", "fee_type"),
     "maintenance": ("property_id", "description"),
 }
-ID_FORMS = {"leads": ("LEAD_", 5), "employees": ("EMP_", 3), "payments": ("PAY_", 5), "maintenance": ("WO_", 5),
-            "units": ("UNIT_", 5), "documents": ("DOC_", 5)}
+ID_FORMS = {
+    "leads": ("LEAD_", 5),
+    "employees": ("EMP_", 3),
+    "payments": ("PAY_", 5),
+    "maintenance": ("WO_", 5),
+    "units": ("UNIT_", 5),
+    "documents": ("DOC_", 5),
+}
 _DEFAULTS: dict[str, Row] = {
-    "leads": {"property_id": None, "email": None, "phone_number": None, "contact_method": None, "source": None,
-              "status": "new"},
+    "leads": {
+        "property_id": None,
+        "email": None,
+        "phone_number": None,
+        "contact_method": None,
+        "source": None,
+        "status": "new",
+    },
     "employees": {"property_id": None, "active": True},
     "payments": {},
     "maintenance": {"category": None, "priority": "medium", "status": "open", "closed_at": None},
@@ -61,10 +73,30 @@ def _switch_error(value: Any) -> str | None:
 
 
 _CHECKS: dict[str, Callable[[Any], str | None]] = {
-    **dict.fromkeys(("first_name", "last_name", "role", "property_id", "prospect_id", "fee_type", "source", "status",
-                     "contact_method", "phone", "phone_number", "department", "category", "priority"), _text_error),
-    "description": _long_text_error, "notes": _long_text_error,
-    "email": _email_error, "amount": _amount_error, "active": _switch_error,
+    **dict.fromkeys(
+        (
+            "first_name",
+            "last_name",
+            "role",
+            "property_id",
+            "prospect_id",
+            "fee_type",
+            "source",
+            "status",
+            "contact_method",
+            "phone",
+            "phone_number",
+            "department",
+            "category",
+            "priority",
+        ),
+        _text_error,
+    ),
+    "description": _long_text_error,
+    "notes": _long_text_error,
+    "email": _email_error,
+    "amount": _amount_error,
+    "active": _switch_error,
 }
 
 

@@ -26,13 +26,11 @@ def load_seed(store: Store, directory: Path) -> None:
         BadSeedError: the directory or a file cannot be read, or a line is not a row.
     """
     if not directory.is_dir():
-        message = f"{directory}: no such directory"
-        raise BadSeedError(message)
+        raise BadSeedError(f"{directory}: no such directory")
     for name in PARTNER_COLLECTIONS:
         found = [path for suffix in (".jsonl", ".jsonl.gz") if (path := directory / f"{name}{suffix}").exists()]
         if len(found) > 1:
-            message = f"{found[0]}: stands beside {found[1].name}; keep one of them"
-            raise BadSeedError(message)
+            raise BadSeedError(f"{found[0]}: stands beside {found[1].name}; keep one of them")
         if found:
             store.load(name, _read_rows(name, found[0]))
 
@@ -48,24 +46,20 @@ def _read_rows(name: str, path: Path) -> Iterator[Row]:
                 row = _read_row(name, line, f"{path}:{number}")
                 earlier = first_seen.setdefault(row["id"], number)
                 if earlier != number:
-                    message = f"{path}:{number}: id {row['id']!r} stands on line {earlier} already"
-                    raise BadSeedError(message)
+                    raise BadSeedError(f"{path}:{number}: id {row['id']!r} stands on line {earlier} already")
                 yield row
     except (OSError, EOFError, zlib.error) as error:
-        message = f"{path}:{number + 1}: cannot be read ({error})"
-        raise BadSeedError(message) from error
+        raise BadSeedError(f"{path}:{number + 1}: cannot be read ({error})") from error
 
 
 def _read_row(name: str, line: bytes, where: str) -> Row:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        message = f"{where}: not JSON ({error})"
-        raise BadSeedError(message) from error
+        raise BadSeedError(f"{where}: not JSON ({error})") from error
     wrong = _wrong_with(name, row)
     if wrong:
-        message = f"{where}: {wrong}"
-        raise BadSeedError(message)
+        raise BadSeedError(f"{where}: {wrong}")
     return row  # type: ignore[no-any-return]  # _wrong_with has seen that it is an object
 
 

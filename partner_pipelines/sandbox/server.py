@@ -37,7 +37,7 @@ class OpenProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request whose scope carries the transport."""
         super().on_message_begin()
-        self.scope[TRANSPORT_KEY] = self.transport  # type: ignore[typeddict-unknown-key]  # an extension of ours
+        self.scope[TRANSPORT_KEY] = self.transport  # type: ignore[literal-required]  # an extension of ours
 
 
 class Server(uvicorn.Server):
@@ -92,9 +92,16 @@ def serve(state: SandboxState, bound: socket.socket, note: Path | None) -> None:
     """Serve until SIGINT or SIGTERM."""
     base_url = f"http://{HOST}:{bound.getsockname()[1]}"
     config = uvicorn.Config(
-        App(state),  # type: ignore[arg-type]  # uvicorn's scope types are narrower than ASGI's
-        http=OpenProtocol, ws="none", lifespan="off", interface="asgi3", log_config=None, access_log=False,
-        server_header=False, date_header=False, timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        App(state),
+        http=OpenProtocol,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     server = Server(config, base_url, state.environment(base_url), note)
     try:

@@ -47,13 +47,11 @@ class Settings:
         parsed = {}
         for name, value in values.items():
             if name not in _PARSERS:
-                message = f"no setting {name!r}; there are {', '.join(sorted(_PARSERS))}"
-                raise BadSettingError(message)
+                raise BadSettingError(f"no setting {name!r}; there are {', '.join(sorted(_PARSERS))}")
             try:
                 parsed[name] = _PARSERS[name](value)
             except (ValueError, TypeError) as error:
-                message = f"{name}: {value!r} does not do: {error}"
-                raise BadSettingError(message) from error
+                raise BadSettingError(f"{name}: {value!r} does not do: {error}") from error
         if "list_shape" in parsed:
             parsed["list_shape"] = {**self.list_shape, **parsed["list_shape"]}
         for name, value in parsed.items():
@@ -69,36 +67,35 @@ class Settings:
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        message = "it takes a number"
-        raise TypeError(message)
+        raise TypeError("it takes a number")
     return value
 
 
 def _seconds(value: Any) -> float:
     if _number(value) < 0:
-        message = "it takes a number from 0 on"
-        raise ValueError(message)
+        raise ValueError("it takes a number from 0 on")
     return float(value)
 
 
 def _switch(value: Any) -> bool:
     if not isinstance(value, bool):
-        message = "it takes true or false"
-        raise TypeError(message)
+        raise TypeError("it takes true or false")
     return value
 
 
 def _shapes(value: Any) -> dict[str, str]:
-    if not isinstance(value, dict) or not set(value) <= set(RESMAN_KINDS) or not set(value.values()) <= set(LIST_SHAPES):
-        message = f"it takes {{kind: {' | '.join(LIST_SHAPES)}}}, kinds {', '.join(RESMAN_KINDS)}"
-        raise ValueError(message)
+    if (
+        not isinstance(value, dict)
+        or not set(value) <= set(RESMAN_KINDS)
+        or not set(value.values()) <= set(LIST_SHAPES)
+    ):
+        raise ValueError(f"it takes {{kind: {' | '.join(LIST_SHAPES)}}}, kinds {', '.join(RESMAN_KINDS)}")
     return value
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        message = "it takes a string"
-        raise TypeError(message)
+        raise TypeError("it takes a string")
     return value
 
 
@@ -106,8 +103,7 @@ def _address(value: Any) -> str | None:
     if value is None or value == "":
         return None
     if not _text(value).startswith(("http://", "https://")):
-        message = "it takes an http:// or https:// address, or null"
-        raise ValueError(message)
+        raise ValueError("it takes an http:// or https:// address, or null")
     return str(value)
 
 
@@ -117,8 +113,7 @@ def _windows(value: Any) -> Windows:
 
 def _delays(value: Any) -> tuple[float, ...]:
     if not isinstance(value, list) or not value:
-        message = "it takes a list of seconds"
-        raise ValueError(message)
+        raise ValueError("it takes a list of seconds")
     return tuple(_seconds(item) for item in value)
 
 

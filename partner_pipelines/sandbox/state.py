@@ -69,7 +69,10 @@ class SandboxState:
 def load_credentials(store: Store) -> None:
     """Put the one client and the one key there that every sandbox begins with."""
     client: dict[str, Any] = {
-        "id": CLIENT_ID, "client_secret": CLIENT_SECRET, "granted": LAUNCH_SCOPES, "property_ids": None,
+        "id": CLIENT_ID,
+        "client_secret": CLIENT_SECRET,
+        "granted": LAUNCH_SCOPES,
+        "property_ids": None,
         "grant_types": ["client_credentials"],
     }
     store.load(CLIENTS, [client])

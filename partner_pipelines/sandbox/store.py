@@ -109,8 +109,9 @@ class Store:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            message = f"{path}: another sandbox keeps its changes here; give --state-dir another directory"
-            raise BadChangeFileError(message) from None
+            raise BadChangeFileError(
+                f"{path}: another sandbox keeps its changes here; give --state-dir another directory"
+            ) from None
         whole = self._replay(path)
         # A line without its end was cut off by SIGKILL in the middle of a write: nobody was told of it.
         os.truncate(descriptor, whole)
@@ -125,8 +126,7 @@ class Store:
                 try:
                     self._apply(orjson.loads(line))
                 except (ValueError, KeyError, TypeError) as error:
-                    message = f"{path}:{number}: not a change ({error})"
-                    raise BadChangeFileError(message) from error
+                    raise BadChangeFileError(f"{path}:{number}: not a change ({error})") from error
                 whole += len(line)
         return whole
 

@@ -23,7 +23,9 @@ TIMEOUT_SECONDS = 10
 AT_ONCE = 32
 ACKNOWLEDGED_BELOW = 400
 
-LIST_FIELDS_LEFT_OUT = frozenset({"title_number", "seller", "team", "milestones", "milestones_count", "completed_milestones"})
+LIST_FIELDS_LEFT_OUT = frozenset(
+    {"title_number", "seller", "team", "milestones", "milestones_count", "completed_milestones"}
+)
 
 
 def list_item(row: Row) -> Row:
@@ -47,8 +49,14 @@ class Delivery:
     def shown(self) -> dict[str, Any]:
         """Return the delivery as the control endpoint lists it."""
         return {
-            "id": self.id, "url": self.url, "event": self.event, "body": self.body.decode(), "signature": self.signature,
-            "attempts": self.attempts, "delivered": self.delivered, "given_up": self.given_up,
+            "id": self.id,
+            "url": self.url,
+            "event": self.event,
+            "body": self.body.decode(),
+            "signature": self.signature,
+            "attempts": self.attempts,
+            "delivered": self.delivered,
+            "given_up": self.given_up,
         }
 
 
@@ -67,11 +75,19 @@ class Webhooks:
         self._send(event, {"property_id": row["id"], "property": list_item(row)})
 
     def milestone_changed(self, event: str, property_id: int, milestone: Row) -> None:
-        """Send `property.milestone.created` or `property.milestone.updated`, with the webhook's own `completed_date`."""
-        self._send(event, {"property_id": property_id, "milestone": {
-            "id": milestone["id"], "name": milestone.get("name"), "completed": milestone.get("completed"),
-            "completed_date": milestone.get("completed_at"),
-        }})
+        """Send `property.milestone.created` or `.updated`; a webhook says `completed_date`, the API `completed_at`."""
+        self._send(
+            event,
+            {
+                "property_id": property_id,
+                "milestone": {
+                    "id": milestone["id"],
+                    "name": milestone.get("name"),
+                    "completed": milestone.get("completed"),
+                    "completed_date": milestone.get("completed_at"),
+                },
+            },
+        )
 
     def _send(self, event: str, data: dict[str, Any]) -> None:
         if not self._settings.webhook_url:
@@ -101,8 +117,11 @@ class Webhooks:
 
         if self._client is None:
             self._client = httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False)
-        headers = {"Content-Type": "application/json", "User-Agent": "OpenMoove-Webhooks/1.0",
-                   SIGNATURE_HEADER: delivery.signature}
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "OpenMoove-Webhooks/1.0",
+            SIGNATURE_HEADER: delivery.signature,
+        }
         started = time.time()
         try:
             answered = await self._client.post(delivery.url, content=delivery.body, headers=headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -68,8 +69,11 @@ def detail(status: int, message: str, *headers: Header) -> Response:
 
 def page_not_found() -> Response:
     """Return what Django answers for a path that no route knows: HTML, not JSON."""
-    return Response(404, b"<!doctype html>\n<html><head><title>Not Found</title></head>"
-                         b"<body><h1>Not Found</h1></body></html>\n", HTML_TYPE)
+    return Response(
+        404,
+        b"<!doctype html>\n<html><head><title>Not Found</title></head><body><h1>Not Found</h1></body></html>\n",
+        HTML_TYPE,
+    )
 
 
 def as_bytes(response: Response, headers: list[Header], body: bytes) -> bytes:
@@ -83,22 +87,31 @@ def as_bytes(response: Response, headers: list[Header], body: bytes) -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
-async def read_request(scope: Scope, receive: Receive, now: float) -> Request:
-    """Wait for the whole body, then return the request."""
+async def read_request(scope: Scope, receive: Receive) -> Request | None:
+    """Wait for the whole body, then return the request; None when the caller went away before it was whole."""
     headers: dict[bytes, bytes] = dict(scope["headers"])
-    body = b""
+    body: bytes | None = b""
     if b"content-length" in headers or b"transfer-encoding" in headers:
         body = await _whole_body(receive)
+    if body is None:
+        return None
     return Request(
-        method=scope["method"], path=scope["path"], query=scope["query_string"].decode("latin-1"), headers=headers,
-        body=body, arrived_at=now, transport=scope[TRANSPORT_KEY],
+        method=scope["method"],
+        path=scope["path"],
+        query=scope["query_string"].decode("latin-1"),
+        headers=headers,
+        body=body,
+        arrived_at=time.time(),
+        transport=scope[TRANSPORT_KEY],
     )
 
 
-async def _whole_body(receive: Receive) -> bytes:
+async def _whole_body(receive: Receive) -> bytes | None:
     chunks = []
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
         chunks.append(message.get("body", b""))
         if not message.get("more_body", False):
             return b"".join(chunks)
