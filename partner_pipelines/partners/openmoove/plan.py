@@ -1,0 +1,108 @@
+"""What to ask OpenMoove next: pure. From what the warehouse knows and the ages in the settings to requests with reasons.
+
+OpenMoove has no modified-since filter and costs two requests a property, so a request that tells nothing new is the
+enemy. A detail carries two counters (`milestones_count`, `completed_milestones`): while they do not move, the
+milestones are spared until they reach their own age, which catches a reopened milestone beside a newly completed one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+FROZEN_AFTER = timedelta(days=14)
+FROZEN_AUDIT_AGE = timedelta(days=30)
+CLOCK_DOUBT = timedelta(minutes=5)  # a stamp further in the future than this is no proof of freshness
+
+Counters = tuple[int | None, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One living property as the warehouse knows it; times are None where that part was never read."""
+
+    property_id: int
+    detail_at: datetime | None = None
+    milestones_at: datetime | None = None
+    milestones_count: int | None = None
+    completed_milestones: int | None = None
+    last_completed_at: datetime | None = None
+
+    @property
+    def counters(self) -> Counters:
+        """What the last detail said of the milestones."""
+        return (self.milestones_count, self.completed_milestones)
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """How old each part may get before it is due."""
+
+    listing: timedelta
+    active: timedelta
+    milestones: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What to ask about one property, with the reasons that go to `audit.api_calls.reason`.
+
+    `detail` and `milestones` are None where they are not to be asked. With a detail and no milestones, the milestones
+    are asked all the same once the detail's counters differ from `counters`.
+    """
+
+    property_id: int
+    detail: str | None
+    milestones: str | None
+    counters: Counters | None = None
+
+    @property
+    def reason(self) -> str:
+        """The one word under which this work counts in a backlog."""
+        return self.detail or self.milestones or "nothing"
+
+
+def is_due(fetched_at: datetime | None, age: timedelta, now: datetime) -> bool:
+    """Never fetched, as old as `age`, or stamped so far in the future that the stamp proves nothing."""
+    if fetched_at is None:
+        return True
+    return now - fetched_at >= age or fetched_at - now > CLOCK_DOUBT
+
+
+def is_frozen(known: Known, now: datetime) -> bool:
+    """More than 0 milestones, all completed, the last of them over 14 days ago."""
+    count = known.milestones_count or 0
+    if count == 0 or known.completed_milestones != count or known.last_completed_at is None:
+        return False
+    return now - known.last_completed_at > FROZEN_AFTER
+
+
+def plan(known: Iterable[Known], missing: Collection[int], ages: Ages, now: datetime) -> list[Work]:
+    """The work that is due, the most valuable first: never read, then absent from the list, then by age."""
+    new: list[Work] = []
+    aged: list[tuple[datetime, Work]] = []
+    absent: list[Work] = []
+    for one in known:
+        if one.property_id in missing:
+            absent.append(Work(one.property_id, "missing_from_list", None, one.counters))
+        elif one.detail_at is None:
+            new.append(Work(one.property_id, "new", "new"))
+        elif one.milestones_at is None:
+            new.append(Work(one.property_id, None, "new"))
+        else:
+            work = _aged(one, ages, now)
+            if work is not None:
+                aged.append((min(one.detail_at, one.milestones_at), work))
+    aged.sort(key=lambda pair: pair[0])
+    return new + absent + [work for _, work in aged]
+
+
+def _aged(one: Known, ages: Ages, now: datetime) -> Work | None:
+    frozen = is_frozen(one, now)
+    detail_age = FROZEN_AUDIT_AGE if frozen else ages.active
+    milestones_age = FROZEN_AUDIT_AGE if frozen else ages.milestones
+    word = "frozen_audit" if frozen else "age"
+    detail = word if is_due(one.detail_at, detail_age, now) else None
+    milestones = word if is_due(one.milestones_at, milestones_age, now) else None
+    return Work(one.property_id, detail, milestones, one.counters) if detail or milestones else None
