@@ -1,0 +1,137 @@
+"""An access token and how long it still lives, counted so that no clock's step and no reboot lengthens it."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+
+from partner_pipelines.state.process import boot_id, seconds_since_boot
+
+_SCHEMA = 1
+# botocore's windows, scaled to the lifetime
+_ADVISORY = 0.8
+_MANDATORY = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A point in time by both clocks: the wall's, and the one since boot, which nobody can step."""
+
+    wall_seconds: float
+    boot_seconds: float
+    boot_id: str
+
+    def seconds_until(self, later: Moment) -> float:
+        """The time between; the longer of two answers after a reboot, for which the boot clock knows a part only."""
+        if self.boot_id == later.boot_id:
+            return later.boot_seconds - self.boot_seconds
+        return max(later.wall_seconds - self.wall_seconds, later.boot_seconds)
+
+
+Clock = Callable[[], Moment]
+
+
+@cache
+def _this_boot() -> str:
+    return boot_id()
+
+
+def read_clocks() -> Moment:
+    """Now. Raises OSError where there is no /proc."""
+    return Moment(time.time(), seconds_since_boot(), _this_boot())
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A token as it was received. `scope` is what was granted."""
+
+    value: str = field(repr=False)
+    scope: frozenset[str]
+    lifetime_seconds: float
+    received: Moment
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lifetime_seconds < math.inf:
+            raise ValueError("a token's lifetime is a number of seconds above 0")
+
+    def is_expired(self, now: Moment) -> bool:
+        """Whether it may no longer be used. One that was received in the future is not to be trusted either."""
+        return not 0 <= self._age(now) < self.lifetime_seconds
+
+    def should_renew(self, now: Moment) -> bool:
+        """In the last fifth of its life (advisory): somebody should renew it, nobody has to wait."""
+        return self._age(now) >= _ADVISORY * self.lifetime_seconds
+
+    def must_renew(self, now: Moment) -> bool:
+        """In the last tenth of its life (mandatory): all wait for the renewal."""
+        return self._age(now) >= _MANDATORY * self.lifetime_seconds
+
+    def _age(self, now: Moment) -> float:
+        return self.received.seconds_until(now)
+
+
+def receive_token(
+    value: str, scope: frozenset[str], lifetime_seconds: float, clock: Clock = read_clocks
+) -> AccessToken:
+    """The token, received now. Raises ValueError for a lifetime that is none."""
+    return AccessToken(value, scope, lifetime_seconds, clock())
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRecord:
+    """What the store keeps of a key.
+
+    `rejected`: a 401 said that it is dead before its time. `tried_at`: when a renewal last brought nothing new.
+    """
+
+    token: AccessToken
+    rejected: bool = False
+    tried_at: Moment | None = None
+
+    def to_bytes(self) -> bytes:
+        """One JSON object."""
+        token = self.token
+        values = {
+            "schema": _SCHEMA,
+            "value": token.value,
+            "scope": sorted(token.scope),
+            "lifetime_seconds": token.lifetime_seconds,
+            "received": _moment_to_list(token.received),
+            "rejected": self.rejected,
+            "tried_at": _moment_to_list(self.tried_at) if self.tried_at else None,
+        }
+        return json.dumps(values).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> TokenRecord | None:
+        """The record; None for whatever is none: a lost token costs one request."""
+        try:
+            values = json.loads(data)
+            if values["schema"] != _SCHEMA or not isinstance(values["value"], str) or not values["value"]:
+                return None
+            token = AccessToken(
+                values["value"],
+                frozenset(str(word) for word in values["scope"]),
+                float(values["lifetime_seconds"]),
+                _moment_from_list(values["received"]),
+            )
+            tried_at = values["tried_at"]
+            return cls(token, bool(values["rejected"]), _moment_from_list(tried_at) if tried_at else None)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+
+
+def _moment_to_list(moment: Moment) -> list[float | str]:
+    return [moment.wall_seconds, moment.boot_seconds, moment.boot_id]
+
+
+def _moment_from_list(values: list[float | str]) -> Moment:
+    wall, boot, identity = values
+    moment = Moment(float(wall), float(boot), str(identity))
+    if not (math.isfinite(moment.wall_seconds) and math.isfinite(moment.boot_seconds)):
+        raise ValueError("no time")
+    return moment
