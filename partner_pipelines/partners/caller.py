@@ -11,10 +11,10 @@ from datetime import datetime
 import httpx
 
 from partner_pipelines import __version__
-from partner_pipelines.errors import APIError
+from partner_pipelines.errors import APIError, AuthenticationError, CallFacts
 from partner_pipelines.models.call import Purpose
 from partner_pipelines.partners.ports import Credentials, Stop
-from partner_pipelines.partners.retry import Again, RetryRules, decide
+from partner_pipelines.partners.retry import RetryRules, decide
 from partner_pipelines.partners.statuses import error_for
 from partner_pipelines.partners.transport import ATTEMPT, REQUEST_ID, STARTED_AT, Attempt
 
@@ -73,11 +73,11 @@ class CallerSettings:
 class NoCredentials:
     """Of operations that carry their own proof: the token request."""
 
-    def headers(self, scope: str | None) -> Mapping[str, str]:  # noqa: ARG002 - the port's shape
+    def headers(self, scope: str | None, facts: CallFacts) -> Mapping[str, str]:  # noqa: ARG002 - the port's shape
         """Nothing to add."""
         return {}
 
-    def renew(self, rejected: Mapping[str, str]) -> bool:  # noqa: ARG002 - as above
+    def renew(self, rejected: Mapping[str, str], error: AuthenticationError) -> bool:  # noqa: ARG002 - as above
         """Nothing to renew: a refused client stays refused."""
         return False
 
@@ -96,29 +96,31 @@ class Caller:
     def perform(self, operation: Operation) -> Answer:
         """The answer, after as many attempts as it takes. Raises APIError, AuditUnavailableError, StoppedError."""
         settings = self._settings
+        facts = self.facts(operation.name)
         operation_id = secrets.token_hex(8)
         deadline = time.monotonic() + settings.deadline_seconds
         renewed = False
         number = 1
         while True:
             self._stop.wait(0)
-            headers = self._credentials.headers(operation.scope)
+            headers = self._credentials.headers(operation.scope, facts)
             try:
                 return self._attempt(operation, headers, self._describe(operation, operation_id, number, deadline))
             except APIError as error:
                 left = deadline - time.monotonic()
                 again = decide(error, number, settings.rules, is_read=operation.is_read, left_seconds=left)
-                if again is None or (again.renew and renewed) or not self._prepared(again, headers):
+                if again is None:
                     raise
-                renewed = renewed or again.renew
+                if isinstance(error, AuthenticationError):
+                    if renewed or not self._credentials.renew(headers, error):
+                        raise
+                    renewed = True
+                self._stop.wait(again.wait_seconds)
             number += 1
 
-    def _prepared(self, again: Again, headers: Mapping[str, str]) -> bool:
-        """Waits, renews; False when there is nothing new to try with."""
-        if again.renew:
-            return self._credentials.renew(headers)
-        self._stop.wait(again.wait_seconds)
-        return True
+    def facts(self, operation: str, request_id: str | None = None) -> CallFacts:
+        """Where an error of this operation happened."""
+        return CallFacts(self._settings.partner, self._settings.connection, operation, request_id)
 
     def _describe(self, operation: Operation, operation_id: str, number: int, deadline: float) -> Attempt:
         settings = self._settings

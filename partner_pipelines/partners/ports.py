@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from partner_pipelines.errors import AuthenticationError, CallFacts
 from partner_pipelines.models.call import CallIntent, CallOutcome
 
 
@@ -53,12 +54,31 @@ class Stop(Protocol):
 class Credentials(Protocol):
     """What a client proves itself with."""
 
-    def headers(self, scope: str | None) -> Mapping[str, str]:
+    def headers(self, scope: str | None, facts: CallFacts) -> Mapping[str, str]:
         """The headers of a request that needs `scope`. Raises PermissionDeniedError when it is not granted."""
         ...
 
-    def renew(self, rejected: Mapping[str, str]) -> bool:
-        """After a 401 for these headers: True when the next `headers` will differ."""
+    def renew(self, rejected: Mapping[str, str], error: AuthenticationError) -> bool:
+        """After a 401 (`error`) for these headers: True when the next `headers` will differ.
+
+        Raises AuthenticationError where more can be said about it than `error` does.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BearerToken:
+    """An access token and what it opens."""
+
+    value: str = field(repr=False)
+    scope: frozenset[str]
+
+
+class TokenSource(Protocol):
+    """The access token of one connection, shared by all processes of the machine."""
+
+    def current(self, rejected: str | None) -> BearerToken:
+        """A token that is good, as far as is known here, and not `rejected`. Raises APIError and its kin."""
         ...
 
 

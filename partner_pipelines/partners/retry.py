@@ -30,10 +30,9 @@ class RetryRules:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Try again after this wait; with new credentials where `renew` says so."""
+    """Try again after this wait; after an AuthenticationError with new credentials only."""
 
     wait_seconds: float
-    renew: bool = False
 
 
 def decide(
@@ -51,7 +50,7 @@ def decide(
     `max_wait_seconds`, is not begun. `chance` draws from [0, 1).
     """
     if isinstance(error, AuthenticationError):
-        return Again(0.0, renew=True) if error.status == 401 else None
+        return Again(0.0) if error.status == 401 else None
     if not rules.on_failure or attempt >= rules.max_attempts:
         return None
     wait = _wait(error, attempt, rules, is_read=is_read, chance=chance)
