@@ -14,7 +14,7 @@ from typing import Self
 
 import orjson
 
-from partner_pipelines.state.files import PRIVATE_FILE, sync_directory
+from partner_pipelines.state.files import PRIVATE_FILE, state_errors, sync_directory
 from partner_pipelines.state.process import boot_id
 
 SCHEMA = 1
@@ -45,6 +45,19 @@ def is_living(descriptor: int) -> bool:
     return False
 
 
+def list_segments(directory: Path) -> list[Path]:
+    """The segments by age; none when nothing was ever called.
+
+    Raises:
+        StateError: the directory cannot be read.
+    """
+    with state_errors("read", directory):
+        try:
+            return sorted(path for path in directory.iterdir() if path.suffix == SUFFIX)
+        except FileNotFoundError:
+            return []
+
+
 class Segment:
     """A segment that is being written. Not thread-safe; every method may raise OSError.
 
@@ -53,7 +66,7 @@ class Segment:
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
-        self.name = path.name.removesuffix(SUFFIX)
+        self.name = path.stem
         self.is_whole = True
         self._path = os.fspath(path)
         self._descriptor = descriptor
