@@ -1,0 +1,116 @@
+"""The one way into the working database: the lock, the database for as long as the work takes, one transaction.
+
+Writers wait for each other at a lock file, which the kernel hands on fairly; DuckDB's own lock never meets a second
+process. Readers open published copies (reading.py) and meet neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from partner_pipelines.state.data_directory import DataDirectory
+from partner_pipelines.state.files import PRIVATE_FILE, locked, make_directory, state_errors, sync_directory
+from partner_pipelines.warehouse.duckdb_errors import warehouse_errors
+from partner_pipelines.warehouse.schema import ensure_schema
+from partner_pipelines.warehouse.trail import load_trail
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The working database while its lock is held."""
+
+    database: DuckDBPyConnection
+    path: Path
+
+    @contextmanager
+    def transaction(self) -> Iterator[DuckDBPyConnection]:
+        """One transaction: committed at the end, rolled back by any exception. Raises WarehouseError, StateError."""
+        with warehouse_errors(self.path):
+            self.database.begin()
+            try:
+                yield self.database
+                self.database.commit()
+            except BaseException:
+                with suppress(duckdb.Error):
+                    self.database.rollback()
+                raise
+
+
+class Warehouse:
+    """The warehouse of one data directory; for any number of processes and threads, one writer at a time."""
+
+    def __init__(self, data: DataDirectory, *, memory_limit: str = "96MB", threads: int = 2) -> None:
+        self.data = data
+        self._memory_limit = memory_limit
+        self._threads = threads
+
+    @property
+    def path(self) -> Path:
+        """The working database."""
+        return self.data.warehouse / "working.duckdb"
+
+    @contextmanager
+    def writing(self) -> Iterator[DuckDBPyConnection]:
+        """The working database for one transaction; the calls of the trail are loaded before it.
+
+        Raises:
+            NewerSchemaError: a newer version of this program wrote the database.
+            WarehouseError: DuckDB refused the work; the tables are as they were.
+            StateError: the database cannot be opened or written, the sentence says why.
+        """
+        with self.session() as session, session.transaction() as database:
+            yield database
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """The working database under its lock, for transactions one after the other. Raises as `writing` does."""
+        with self.locked(), warehouse_errors(self.path), closing(self._open()) as database:
+            ensure_schema(database, self.path)
+            session = Session(database, self.path)
+            with session.transaction():
+                load_trail(database, self.data.segments)
+            yield session
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Nobody else opens the working database inside."""
+        make_directory(self.data.warehouse, 0o755)
+        with locked(self.data.warehouse / "writer.lock"):
+            yield
+
+    def _open(self) -> DuckDBPyConnection:
+        with state_errors("make", self.path):
+            if not self.path.exists():
+                self._create()
+        return self._connect(self.path)
+
+    def _create(self) -> None:
+        """A new database under another name first: one that a kill left half-made could never be opened again."""
+        unborn = self.data.warehouse / ".working.duckdb"
+        for left in (unborn, unborn.with_name(f"{unborn.name}.wal")):
+            left.unlink(missing_ok=True)
+        with closing(self._connect(unborn)) as database:
+            ensure_schema(database, unborn)
+        unborn.chmod(PRIVATE_FILE)
+        unborn.rename(self.path)
+        sync_directory(self.data.warehouse)
+
+    def _connect(self, path: Path) -> DuckDBPyConnection:
+        database = duckdb.connect(
+            path,
+            config={
+                "memory_limit": self._memory_limit,
+                "threads": self._threads,
+                "temp_directory": str(self.data.warehouse / "tmp"),
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+            },
+        )
+        database.execute("SET TimeZone = 'UTC'")
+        return database

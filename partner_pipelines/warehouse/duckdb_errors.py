@@ -1,0 +1,43 @@
+"""DuckDB's errors as ours: one sentence that says what to do, and DuckDB's own words as the cause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from partner_pipelines.errors import PartnerPipelinesError, StateError, WarehouseError
+
+_REASONS: tuple[tuple[str, str], ...] = (
+    ("Could not set lock on file", "another program has it open: close it (only this program may open it)"),
+    ("No space left on device", "the disk is full: make room"),
+    ("Read-only file system", "the disk is read-only"),
+    ("Permission denied", "this user may not write it"),
+    ("newer version of DuckDB", "a newer DuckDB wrote it: upgrade"),
+)
+
+
+@contextmanager
+def warehouse_errors(path: Path) -> Iterator[None]:
+    """Turns a duckdb.Error inside into a StateError or WarehouseError that names the file."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise _as_ours(error, path) from error
+
+
+def _as_ours(error: duckdb.Error, path: Path) -> PartnerPipelinesError:
+    text = str(error)
+    for sign, reason in _REASONS:
+        if sign in text:
+            return StateError(f"cannot use {path}: {reason}")
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return WarehouseError(f"{path}: DuckDB ran out of its memory limit; the tables are as they were")
+    return WarehouseError(f"{path}: {first_line(error)}; the tables are as they were")
+
+
+def first_line(error: BaseException) -> str:
+    """An error's first line: the others show the SQL."""
+    return str(error).partition("\n")[0].strip()

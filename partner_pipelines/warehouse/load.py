@@ -1,0 +1,189 @@
+"""Landed answers go into the tables: each file once, each row's latest news, whatever order they come in.
+
+A killed process leaves either a file that is not merged, or one that `internal.landed` names: it is only removed then.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from partner_pipelines.clock import now
+from partner_pipelines.state.files import state_errors
+from partner_pipelines.state.landing import Landing
+from partner_pipelines.warehouse import statements
+from partner_pipelines.warehouse.connection import Session, Warehouse
+from partner_pipelines.warehouse.schema import note_change
+from partner_pipelines.warehouse.sql_files import sql
+from partner_pipelines.warehouse.tables import GONE, TABLES
+
+_BYTES_AT_ONCE = 8 * 1024 * 1024
+"""How much is merged in one transaction: it bounds the memory. About 2,000 properties with all their rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableChanges:
+    """How many rows of one table came, changed and went; `updated` counts a row once in a run."""
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    rejected: int = 0
+
+    def __add__(self, other: TableChanges) -> TableChanges:
+        return TableChanges(
+            self.inserted + other.inserted,
+            self.updated + other.updated,
+            self.deleted + other.deleted,
+            self.rejected + other.rejected,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MergeResult:
+    """What was merged: changes by table name, and how many landed files they came from."""
+
+    tables: Mapping[str, TableChanges] = field(default_factory=dict)
+    files: int = 0
+
+    def __add__(self, other: MergeResult) -> MergeResult:
+        names = {**self.tables, **other.tables}
+        none = TableChanges()
+        summed = {name: self.tables.get(name, none) + other.tables.get(name, none) for name in names}
+        return MergeResult(summed, self.files + other.files)
+
+
+def merge_landed(
+    warehouse: Warehouse, landing: Landing, run_started_at: datetime, *, connection: str | None = None
+) -> MergeResult:
+    """All that waits (of one connection, or of all) is in the tables afterwards, and its files are gone.
+
+    Args:
+        warehouse: Its lock is taken; processes that merge at once take turns.
+        landing: Where the answers wait.
+        run_started_at: Rows that came or changed since then are not counted as `updated` again.
+        connection: None for all of them.
+
+    Raises:
+        StateError: a file, the disk, DuckDB; what was merged before stays merged.
+    """
+    if not landing.waiting(connection):
+        return MergeResult()
+    result = MergeResult()
+    content_key = warehouse.data.key("content").hex()
+    with warehouse.session() as session:
+        landing.clean()
+        for files in _portions(_unmerged(session, landing, connection)):
+            with session.transaction() as database:
+                result += _merge(database, files, _Parameters(now(), run_started_at, content_key))
+            landing.remove(files)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Parameters:
+    now: datetime
+    run_started_at: datetime
+    content_key: str = field(repr=False)
+
+
+def _unmerged(session: Session, landing: Landing, connection: str | None) -> list[Path]:
+    """What waits and is not merged. Removes what an earlier process merged and did not live to remove."""
+    found = session.database.execute("SELECT file_name FROM internal.landed").fetchall()
+    merged = {name for (name,) in found}
+    waiting = landing.waiting()
+    landing.remove(path for path in waiting if path.name in merged)
+    if merged:
+        with session.transaction() as database:
+            database.execute("DELETE FROM internal.landed")
+    mine = (path for path in waiting if path.name not in merged)
+    return [path for path in mine if connection in (None, path.parent.name)]
+
+
+def _portions(files: Iterable[Path]) -> Iterator[list[Path]]:
+    portion: list[Path] = []
+    size = 0
+    for path in files:
+        with state_errors("read", path):
+            length = path.stat().st_size
+        if portion and size + length > _BYTES_AT_ONCE:
+            yield portion
+            portion, size = [], 0
+        portion.append(path)
+        size += length
+    if portion:
+        yield portion
+
+
+def _merge(database: DuckDBPyConnection, files: Sequence[Path], parameters: _Parameters) -> MergeResult:
+    """One transaction's work: stage, merge, mark what is gone, remember the files."""
+    paths = [str(path) for path in files]
+    given = _read(database, paths)
+    changes = {name: _merge_table(database, name, paths, parameters) for name in TABLES if name in given}
+    for name, deleted in _mark_gone(database, parameters.now).items():
+        changes[name] = changes.get(name, TableChanges()) + TableChanges(deleted=deleted)
+    for name, rejected in _reject(database).items():
+        changes[name] = changes.get(name, TableChanges()) + TableChanges(rejected=rejected)
+    names = [path.name for path in files]
+    database.execute("INSERT INTO internal.landed SELECT unnest($names), $now", {"names": names, "now": parameters.now})
+    note_change(database)
+    return MergeResult(changes, len(files))
+
+
+def _read(database: DuckDBPyConnection, files: list[str]) -> set[str]:
+    """The answers' heads, and which of them are stale; returns the tables that they give rows of."""
+    database.execute(statements.read_heads_statement(), {"files": files})
+    database.execute(sql("find_stale"))
+    given = database.execute("SELECT DISTINCT unnest(gives) FROM answers").fetchall()
+    return {name for (name,) in given}
+
+
+def _merge_table(database: DuckDBPyConnection, name: str, files: list[str], parameters: _Parameters) -> TableChanges:
+    database.execute(statements.stage_statement(name), {"files": files})
+    database.execute(statements.merged_statement(name), {"content_key": parameters.content_key})
+    counted = database.execute(
+        "SELECT count(*) FILTER (is_new), count(*) FILTER (is_changed AND changed_before < $run) FROM merged",
+        {"run": parameters.run_started_at},
+    ).fetchone()
+    assert counted is not None
+    database.execute(statements.merge_statement(name), {"now": parameters.now})
+    return TableChanges(inserted=counted[0], updated=counted[1])
+
+
+def _mark_gone(database: DuckDBPyConnection, at: datetime) -> Counter[str]:
+    """Rows that the answers show to be gone, marked; how many by table."""
+    sources = {source for (source,) in database.execute("SELECT DISTINCT source FROM answers").fetchall()}
+    steps: list[tuple[str, str]] = []
+    if GONE in sources:
+        steps += [(name, f"mark_gone_{name}") for name in ("properties", "milestones", "team_members")]
+    if "openmoove.milestones" in sources:
+        steps.append(("milestones", "mark_absent_milestones"))
+    if "openmoove.detail" in sources:
+        steps.append(("team_members", "mark_absent_team_members"))
+    if steps or "openmoove.list" in sources:
+        database.execute(sql("restore_sellers"), {"now": at})
+        steps.append(("sellers", "mark_sellers_without_property"))
+    deleted: Counter[str] = Counter()
+    for name, step in steps:
+        deleted[f"openmoove.{name}"] += _count(database, step, at)
+    return deleted
+
+
+def _count(database: DuckDBPyConnection, step: str, at: datetime) -> int:
+    found = database.execute(sql(step), {"now": at}).fetchone()
+    return int(found[0]) if found else 0
+
+
+def _reject(database: DuckDBPyConnection) -> dict[str, int]:
+    """Rows that do not validate are in audit.rejected_records afterwards; how many by table."""
+    counted = database.execute(
+        "SELECT r.table_name, count(*) FROM (SELECT unnest(rejected) AS r FROM answers) GROUP BY ALL"
+    ).fetchall()
+    if counted:
+        database.execute(sql("merge_rejected"))
+    return dict(counted)

@@ -1,0 +1,78 @@
+"""The shape of the working database: made when it is new, brought up to date when it is older, refused when newer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from partner_pipelines.errors import NewerSchemaError
+from partner_pipelines.warehouse.sql_files import sql
+from partner_pipelines.warehouse.statements import create_statements
+from partner_pipelines.warehouse.tables import TABLES
+
+SCHEMA = 1
+MIGRATIONS: dict[int, Callable[[DuckDBPyConnection], None]] = {}
+"""What brings a database of schema N to N+1. New tables and columns need none: they are added by themselves."""
+
+
+def ensure_schema(connection: DuckDBPyConnection, path: Path) -> None:
+    """Every table is there afterwards, with every column. Raises NewerSchemaError. Call it outside a transaction."""
+    facts = read_facts(connection)
+    found = int(facts.get("schema", SCHEMA))
+    if found > SCHEMA:
+        raise NewerSchemaError(
+            f"{path} was written by a newer version (schema {found}, this one knows {SCHEMA}): upgrade"
+        )
+    if facts.get("shape") == _shape() and found == SCHEMA:
+        return
+    connection.begin()
+    for version in range(found, SCHEMA):
+        MIGRATIONS[version](connection)
+    for statement in _statements():
+        connection.execute(statement)
+    _write_facts(connection, facts | {"schema": str(SCHEMA), "shape": _shape()})
+    note_change(connection)
+    connection.commit()
+
+
+def read_facts(connection: DuckDBPyConnection) -> dict[str, str]:
+    """What `internal.meta` says; nothing for a new database."""
+    known = connection.execute(
+        "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'internal' AND table_name = 'meta'"
+    ).fetchone()
+    if known == (0,):
+        return {}
+    return dict(connection.execute("SELECT name, value FROM internal.meta").fetchall())
+
+
+def note_change(connection: DuckDBPyConnection) -> None:
+    """What is committed with this is worth publishing."""
+    connection.execute(
+        "UPDATE internal.meta SET value = CAST(CAST(value AS BIGINT) + 1 AS VARCHAR) WHERE name = 'changes'"
+    )
+
+
+def changes(connection: DuckDBPyConnection) -> int:
+    """How often something worth publishing was committed."""
+    return int(read_facts(connection).get("changes", "0"))
+
+
+def _write_facts(connection: DuckDBPyConnection, facts: dict[str, str]) -> None:
+    connection.execute("DELETE FROM internal.meta")
+    for name, value in ({"changes": "0"} | facts).items():
+        connection.execute("INSERT INTO internal.meta VALUES (?, ?)", [name, value])
+
+
+@lru_cache(maxsize=1)
+def _statements() -> tuple[str, ...]:
+    own = (sql("internal"), sql("api_calls"), sql("rejected_records"))
+    return (*own, *(statement for table in TABLES.values() for statement in create_statements(table)))
+
+
+@lru_cache(maxsize=1)
+def _shape() -> str:
+    return hashlib.sha256("\n".join(_statements()).encode()).hexdigest()

@@ -1,0 +1,277 @@
+"""SQL made from the table specs: every name is quoted, every value is a parameter.
+
+The merge of a table, in words: of each source the latest news of a row (`news_N`), beside it the row as it stands
+(`t`), out of both the row as it will stand (`final`), its hash, and whether it is new or changed (`merged`).
+"""
+# ruff: noqa: S608 - what is put into the text are the specs' own names, quoted
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from partner_pipelines.warehouse.decompose import LINE_BYTES
+from partner_pipelines.warehouse.tables import ABSENT, COMMON, EXTRAS, SIGHTS, TABLES, Source, Table
+
+_REJECTED = "STRUCT(table_name VARCHAR, record_key VARCHAR, raw VARCHAR, field_errors JSON)[]"
+
+
+def quoted(name: str) -> str:
+    """An identifier; `schema.table` as its two parts."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+
+
+def literal(text: str) -> str:
+    """A text of the specs as SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _commas(parts: Iterable[str]) -> str:
+    return ",\n    ".join(parts)
+
+
+_HEAD = (
+    "source: 'VARCHAR', connection: 'VARCHAR', request_id: 'VARCHAR', delivery_id: 'VARCHAR', "
+    "fetched_at: 'TIMESTAMPTZ', parent_id: 'VARCHAR'"
+)
+
+
+@lru_cache(maxsize=100)
+def _read_landed(columns: str) -> str:
+    """The landed lines with these columns besides their heads, in their order. Parameter: $files."""
+    return (
+        f"read_json($files, format = 'newline_delimited', columns = {{{_HEAD}, {columns}}}, "
+        f"maximum_object_size = {2 * LINE_BYTES})"
+    )
+
+
+def read_heads_statement() -> str:
+    """The temporary table `answers`: a row for each landed line, without the rows that it gives."""
+    columns = f"complete: 'BOOLEAN', gives: 'VARCHAR[]', rejected: {literal(_REJECTED)}"
+    return f"CREATE OR REPLACE TEMP TABLE answers AS SELECT * FROM {_read_landed(columns)}"
+
+
+def _struct(table: Table) -> str:
+    columns = [f"{quoted(column.name)} {column.stored_type}" for column in table.columns if column.name != table.parent]
+    extras = [f"{quoted(name)} JSON" for name in table.extras]
+    return f"STRUCT({', '.join((*columns, *extras, f'{quoted(ABSENT)} VARCHAR[]'))})"
+
+
+def sight_columns(table: Table) -> dict[str, tuple[str, str]]:
+    """The columns about when and by which request the row was seen: (type, description) by name."""
+    names = dict.fromkeys(("fetched_at", "request_id", "delivery_id"))
+    for source in table.sources:
+        names |= dict.fromkeys((source.as_of, source.request))
+    names |= dict.fromkeys(name for name, _ in table.sight_only)
+    return {name: COMMON.get(name) or SIGHTS[name] for name in names}
+
+
+def all_columns(table: Table) -> dict[str, tuple[str, str]]:
+    """Every column of the table in its order: (type, description with the privacy class) by name."""
+    columns = {"connection": COMMON["connection"]}
+    for column in table.columns:
+        token = f"; a token ({column.form.value})" if column.form is not None else ""
+        columns[column.name] = (column.stored_type, f"{column.description} [{column.privacy.value}{token}]")
+    columns |= {name: ("JSON", f"{EXTRAS[name]} [personal]") for name in table.extras}
+    columns |= sight_columns(table)
+    return columns | {name: COMMON[name] for name in ("content_hash", "deleted_at", "first_seen_at", "changed_at")}
+
+
+def create_statements(table: Table) -> list[str]:
+    """The table is there afterwards with every column, described."""
+    name = quoted(table.name)
+    columns = all_columns(table)
+    defined = _commas(f"{quoted(column)} {kind}" for column, (kind, _) in columns.items())
+    statements = [
+        f"CREATE SCHEMA IF NOT EXISTS {quoted(table.schema)}",
+        f"CREATE TABLE IF NOT EXISTS {name} (\n    {defined}\n)",
+        *(f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {quoted(c)} {kind}" for c, (kind, _) in columns.items()),
+        f"COMMENT ON TABLE {name} IS {literal(f'{table.grain}. Source: {table.source}')}",
+    ]
+    for column, (_, description) in columns.items():
+        statements.append(f"COMMENT ON COLUMN {name}.{quoted(column)} IS {literal(description)}")
+    return statements
+
+
+@lru_cache(maxsize=100)
+def stage_statement(name: str) -> str:
+    """The temporary table `staged`: of each source the latest news of each row. Parameter: $files."""
+    table = TABLES[name]
+    own = [column.name for column in table.columns if column.name != table.parent]
+    taken = [f"r.{quoted(column)} AS {quoted(column)}" for column in (*own, *table.extras, ABSENT)]
+    if table.parent is not None:
+        taken.insert(0, f"CAST(parent_id AS BIGINT) AS {quoted(table.parent)}")
+    columns = f"tables: {literal(f'STRUCT({_one_name(name)} {_struct(table)}[])')}"
+    rows = f"tables.{_one_name(name)}"
+    fresh = "ANTI JOIN stale USING (source, connection, parent_id, fetched_at)" if table.parent is not None else ""
+    return f"""
+CREATE OR REPLACE TEMP TABLE staged AS
+SELECT source, connection, request_id, delivery_id, fetched_at,
+    {_commas(taken)}
+FROM (
+    SELECT source, connection, request_id, delivery_id, fetched_at, parent_id, line,
+        unnest({rows}) AS r, generate_subscripts({rows}, 1) AS place
+    FROM (SELECT *, row_number() OVER () AS line FROM {_read_landed(columns)}) {fresh}
+)
+QUALIFY row_number() OVER (
+    PARTITION BY source, connection, {_keys(table)} ORDER BY fetched_at DESC, line DESC, place DESC
+) = 1
+"""
+
+
+@lru_cache(maxsize=100)
+def merged_statement(name: str) -> str:
+    """The temporary table `merged`: the rows that get news, as they will stand. Parameter: $content_key."""
+    table = TABLES[name]
+    news = _commas(f"news_{number} AS ({_news(table, source)})" for number, source in enumerate(table.sources))
+    joins = "\n".join(f"LEFT JOIN news_{n} USING (connection, {_keys(table)})" for n in range(len(table.sources)))
+    return f"""
+CREATE OR REPLACE TEMP TABLE merged AS
+WITH keys AS (SELECT DISTINCT connection, {_keys(table)} FROM staged),
+    {news},
+    final AS (
+    SELECT keys.*,
+    {_commas(_applies(number, source) for number, source in enumerate(table.sources))},
+    {_commas(_final_columns(table))},
+    t.content_hash AS hash_before, t.deleted_at AS deleted_before, t.first_seen_at AS seen_before,
+    t.changed_at AS changed_before
+    FROM keys
+    {joins}
+    LEFT JOIN {quoted(table.name)} AS t USING (connection, {_keys(table)})
+    WHERE {" OR ".join(f"applies_{number}" for number in range(len(table.sources)))}
+), hashed AS (
+    SELECT *, {_hash(table)} AS content_hash FROM final
+)
+SELECT *,
+    seen_before IS NULL AS is_new,
+    seen_before IS NOT NULL
+    AND (hash_before IS DISTINCT FROM content_hash OR (deleted_before IS NOT NULL AND deleted_at IS NULL)) AS is_changed
+FROM hashed
+"""
+
+
+@lru_cache(maxsize=100)
+def merge_statement(name: str) -> str:
+    """`merged` goes into the table. Parameter: $now."""
+    table = TABLES[name]
+    written = [column for column in all_columns(table) if column not in ("first_seen_at", "changed_at")]
+    changing = [column for column in written if column not in ("connection", *table.key)]
+    always = [*sight_columns(table), *(column.name for column in table.columns if column.volatile)]
+    on = " AND ".join(f"t.{quoted(key)} = m.{quoted(key)}" for key in ("connection", *table.key))
+    return f"""
+MERGE INTO {quoted(table.name)} AS t USING merged AS m ON ({on})
+WHEN MATCHED AND m.is_changed THEN UPDATE SET
+    {_commas(f"{quoted(column)} = m.{quoted(column)}" for column in changing)},
+    changed_at = $now
+WHEN MATCHED THEN UPDATE SET
+    {_commas(f"{quoted(column)} = m.{quoted(column)}" for column in always)}
+WHEN NOT MATCHED THEN INSERT ({", ".join(map(quoted, written))}, first_seen_at, changed_at)
+VALUES ({", ".join(f"m.{quoted(column)}" for column in written)}, $now, $now)
+"""
+
+
+def person_expression(table: Table, alias: str) -> str:
+    """Whose values the row holds: the same text as `Table.person_id`."""
+    groups = (
+        " || ':' || ".join(f"CAST({alias}.{quoted(name)} AS VARCHAR)" for name in group) for group in table.person
+    )
+    return f"coalesce({', '.join(groups)})"
+
+
+def _one_name(name: str) -> str:
+    return '"' + name + '"'
+
+
+def _keys(table: Table) -> str:
+    return ", ".join(map(quoted, table.key))
+
+
+def _news(table: Table, source: Source) -> str:
+    every = "SELECT * FROM staged"
+    return every if len(table.sources) == 1 else f"{every} WHERE source = {literal(source.name)}"
+
+
+def _applies(number: int, source: Source) -> str:
+    """Older news than the row has from that source changes nothing."""
+    news, before = f"news_{number}.fetched_at", f"t.{quoted(source.as_of)}"
+    return f"coalesce({news} >= coalesce({before}, {news}), FALSE) AS applies_{number}"
+
+
+def _final_columns(table: Table) -> list[str]:
+    found = [
+        f"{_final_value(table, column.name)} AS {quoted(column.name)}"
+        for column in table.columns
+        if column.name not in table.key
+    ]
+    for number, source in enumerate(table.sources):
+        found.append(_latest(number, "fetched_at", source.as_of))
+        found.append(_latest(number, "request_id", source.request))
+        if source.extra is not None:
+            found.append(_latest(number, source.extra, source.extra))
+        if source.as_of == "fetched_at":
+            found.append(_latest(number, "delivery_id", "delivery_id"))
+            found.extend(_latest(number, "fetched_at", copy, of) for copy, of in table.sight_only)
+    return [*found, f"{_deleted(table)} AS deleted_at"]
+
+
+def _latest(number: int, news: str, column: str, before: str | None = None) -> str:
+    kept = quoted(before or column)
+    return f"CASE WHEN applies_{number} THEN news_{number}.{quoted(news)} ELSE t.{kept} END AS {quoted(column)}"
+
+
+def _deleted(table: Table) -> str:
+    """News that is later than the row's end brings it back."""
+    latest = ", ".join(
+        f"CASE WHEN applies_{number} THEN news_{number}.fetched_at END" for number in range(len(table.sources))
+    )
+    return f"CASE WHEN greatest({latest}) > t.deleted_at THEN NULL ELSE t.deleted_at END"
+
+
+def _final_value(table: Table, column: str) -> str:
+    """The latest news of a column. Of two sources that give it the later counts; on a tie the last in the specs."""
+    givers = [number for number, source in enumerate(table.sources) if column in source.columns]
+    cases = "".join(
+        f" WHEN {_wins(table, number, givers, column)} THEN news_{number}.{quoted(column)}" for number in givers
+    )
+    return f"CASE{cases} ELSE t.{quoted(column)} END"
+
+
+def _wins(table: Table, number: int, givers: list[int], column: str) -> str:
+    conditions = [_says(number, givers, column)]
+    for other in givers:
+        if other == number:
+            continue
+        later = ">" if other > number else ">="
+        news, before = f"news_{number}.fetched_at", f"t.{quoted(table.sources[other].as_of)}"
+        conditions.append(f"coalesce({news} {later} {before}, TRUE)")
+        conditions.append(f"NOT ({_says(other, givers, column)} AND NOT {news} {later} news_{other}.fetched_at)")
+    return " AND ".join(conditions)
+
+
+def _says(number: int, givers: list[int], column: str) -> str:
+    """The source's news applies and does not leave the column out."""
+    if len(givers) == 1:
+        return f"applies_{number}"
+    left_out = f"coalesce(list_contains(news_{number}.{quoted(ABSENT)}, {literal(column)}), FALSE)"
+    return f"(applies_{number} AND NOT {left_out})"
+
+
+def _hash(table: Table) -> str:
+    """A keyed hash over name and value of every column that is not null, in the order of the names, each as JSON."""
+    kinds = {column.name: column.stored_type for column in table.columns if not column.volatile}
+    kinds |= dict.fromkeys(table.extras, "JSON")
+    parts = ", ".join(f"{literal(_json_name(name))} || {_as_text(name, kinds[name])}" for name in sorted(kinds))
+    return f"sha256($content_key || sha256($content_key || concat_ws(',', {parts})))"
+
+
+def _json_name(name: str) -> str:
+    return f'"{name}":'
+
+
+def _as_text(name: str, kind: str) -> str:
+    column = quoted(name)
+    if kind == "TIMESTAMPTZ":
+        return f"CAST(epoch_us({column}) AS VARCHAR)"
+    if kind in ("VARCHAR", "VARCHAR[]"):
+        return f"CASE WHEN {column} IS NOT NULL THEN CAST(to_json({column}) AS VARCHAR) END"
+    return f"CAST({column} AS VARCHAR)"
