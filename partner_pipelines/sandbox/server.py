@@ -68,7 +68,13 @@ class Server(uvicorn.Server):
         self.should_exit = True
         # Requests that are being delayed would be reported as crashes when they are cut off.
         logging.disable(logging.CRITICAL)
-        loop.call_later(GRACE_SECONDS, setattr, self, "force_exit", True)
+        loop.call_later(GRACE_SECONDS, self._cut_off)
+
+    def _cut_off(self) -> None:
+        """Close what is still open, unanswered, as a server that goes away does."""
+        self.force_exit = True
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
 
 def bind(port: int) -> socket.socket:
