@@ -8,6 +8,8 @@ from urllib.parse import SplitResult, urlsplit
 
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 _NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*")
+# urlsplit takes what stands behind the bracket for nothing
+_BRACKETED = re.compile(r"\[[^\[\]]*\](:\d+)?")
 # A last label like these makes resolvers read the whole host as a number, octal and hex included: 0177.1, 0x7f000001
 _NUMBER_LIKE = re.compile(r"(\d+|0[xX][0-9A-Fa-f]*)")
 
@@ -57,7 +59,8 @@ def _checked_host(parts: SplitResult) -> str:
         raise ValueError("its port is no number from 1 to 65535") from None
     if port == 0 or parts.netloc.endswith(":"):
         raise ValueError("its port is no number from 1 to 65535")
-    if not _is_host(host, bracketed=parts.netloc.startswith("[")):
+    bracketed = _BRACKETED.fullmatch(parts.netloc) is not None
+    if ("[" in parts.netloc) != bracketed or not _is_host(host, bracketed=bracketed):
         raise ValueError("its host is neither a name nor a plain IP address")
     return host
 

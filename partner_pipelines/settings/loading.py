@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from partner_pipelines.settings.connection_sources import KINDS, find_connections
 from partner_pipelines.settings.declared import (
@@ -34,9 +33,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     raw = {"data_dir": "data"} | variables_of(ProgramSettings, variables, _PREFIX)
     settings = validated(Settings, raw, Origin(label_of(ProgramSettings, _PREFIX), variables))
     found = find_connections(variables, settings.environment, settings.connections_file)
-    return settings.model_copy(
-        update={"connections": found.connections, "not_configured": MappingProxyType(dict(found.not_configured))}
-    )
+    return settings.model_copy(update={"connections": found.connections, "not_configured": dict(found.not_configured)})
 
 
 def describe_settings() -> tuple[SettingDescription, ...]:
