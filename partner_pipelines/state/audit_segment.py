@@ -61,7 +61,7 @@ def list_segments(directory: Path) -> list[Path]:
 class Segment:
     """A segment that is being written. Not thread-safe; every method may raise OSError.
 
-    `is_whole` is False once the file's end is not known: nothing may be written to it any more.
+    `is_whole` is False once the file's end is not known or nobody sees it: nothing may be written to it any more.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -86,7 +86,7 @@ class Segment:
         segment = cls(directory / f"{name}{SUFFIX}", os.open(unborn, flags, PRIVATE_FILE))
         try:
             fcntl.flock(segment._descriptor, fcntl.LOCK_EX)
-            segment._write(_header(name, opened_at, version))
+            segment.append(_header(name, opened_at, version))
             os.fsync(segment._descriptor)
             unborn.rename(segment.path)
             sync_directory(directory)
@@ -96,24 +96,15 @@ class Segment:
             raise
         return segment
 
-    def append(self, record: Mapping[str, object], *, synced: bool = False) -> None:
+    def append_visibly(self, record: Mapping[str, object], *, synced: bool = False) -> None:
         """The record is in the file that everybody sees; with `synced` it is on the disk too."""
-        self._write(record)
+        self.append(record)
         if synced:
-            self.sync()
+            self._sync()
         self._check_visible()
 
-    def sync(self) -> None:
-        """What was written is on the disk."""
-        self.is_whole = False  # after a failed sync the kernel may have dropped what it could not write
-        os.fdatasync(self._descriptor)
-        self.is_whole = True
-
-    def release(self) -> None:
-        """Closed and unlocked."""
-        os.close(self._descriptor)
-
-    def _write(self, record: Mapping[str, object]) -> None:
+    def append(self, record: Mapping[str, object]) -> None:
+        """The record is in the file. For what cannot be prevented any more, as an outcome: looking costs more."""
         body = _to_json(record)[:-1]
         digest = chain_hash(self._hash, body)
         line = body + SEAL_START + digest + SEAL_END
@@ -125,6 +116,15 @@ class Segment:
         self._size += len(line)
         self._hash = digest
 
+    def release(self) -> None:
+        """Closed and unlocked."""
+        os.close(self._descriptor)
+
+    def _sync(self) -> None:
+        self.is_whole = False  # after a failed sync the kernel may have dropped what it could not write
+        os.fdatasync(self._descriptor)
+        self.is_whole = True
+
     def _cut_back(self) -> None:
         self.is_whole = False
         os.ftruncate(self._descriptor, self._size)
@@ -132,13 +132,14 @@ class Segment:
 
     def _check_visible(self) -> None:
         # After the write, not before: then the record was visible at a moment at which it was written.
+        self.is_whole = False
         try:
             visible = _identity(os.stat(self._path)) == self._identity  # noqa: PTH116 -- half the time of Path.stat
         except (FileNotFoundError, NotADirectoryError):
             visible = False
         if not visible:
-            self.is_whole = False
             raise FileNotFoundError(errno.ENOENT, f"somebody removed {self.path.name} while it was written")
+        self.is_whole = True
 
 
 def _write_at_once(descriptor: int, line: bytes) -> None:

@@ -42,14 +42,16 @@ class _Numbered(Segment):
     def reserve(self, count: int) -> None:
         wanted = self.sent + min(count, MAX_UNSENT)
         if wanted > self.reserved:
-            self.append({"kind": "reserved", "first": self.reserved + 1, "last": wanted}, synced=True)
+            self.append_visibly({"kind": "reserved", "first": self.reserved + 1, "last": wanted}, synced=True)
             self.reserved = wanted
 
     def record_intent(self, intent: CallIntent) -> str:
         if self.sent == self.reserved:
             self.reserve(MAX_UNSENT)
         number = self.sent + 1
-        self.append({"kind": "intent", "n": number, **dict(zip(INTENT_FIELDS, _intent_values(intent), strict=True))})
+        self.append_visibly(
+            {"kind": "intent", "n": number, **dict(zip(INTENT_FIELDS, _intent_values(intent), strict=True))}
+        )
         self.sent = number
         self.waiting.add(number)
         return f"{self.name}-{number}"
@@ -111,7 +113,7 @@ class AuditTrail:
         """
         record = {"kind": "event", "event": event, "at": datetime.now(UTC), "facts": facts}
         with self._lock:
-            self._write(lambda segment: segment.append(record))
+            self._write(lambda segment: segment.append_visibly(record))
 
     def close(self) -> None:
         """The segment says that its process ended cleanly, is on the disk, and is unlocked. A second call does nothing.
@@ -124,7 +126,7 @@ class AuditTrail:
             if self._segment is None:
                 return
             try:
-                self._write(lambda segment: segment.append(record, synced=True))
+                self._write(lambda segment: segment.append_visibly(record, synced=True))
             finally:
                 self._let_go()
 
