@@ -70,7 +70,13 @@ class Warehouse:
     @contextmanager
     def session(self) -> Iterator[Session]:
         """The working database under its lock, for transactions one after the other. Raises as `writing` does."""
-        with self.locked(), warehouse_errors(self.path), closing(self._open()) as database:
+        with self.locked(), self.opened() as session:
+            yield session
+
+    @contextmanager
+    def opened(self) -> Iterator[Session]:
+        """The working database for who holds the lock already; the calls of the trail are in it."""
+        with warehouse_errors(self.path), closing(self._open()) as database:
             ensure_schema(database, self.path)
             session = Session(database, self.path)
             with session.transaction():

@@ -1,13 +1,57 @@
-"""The audit trail's finished calls become rows of audit.api_calls."""
+"""The audit trail's finished calls become rows of audit.api_calls, each once.
+
+How far each segment is read stands in the same transaction as what was read.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from duckdb import DuckDBPyConnection
 
+from partner_pipelines.state.audit_reader import SegmentPosition, SegmentRead, read_segments
+from partner_pipelines.warehouse.memory_file import json_lines
+from partner_pipelines.warehouse.schema import note_change
+from partner_pipelines.warehouse.sql_files import sql
+
 
 def load_trail(connection: DuckDBPyConnection, segments: Path) -> int:
-    """Placeholder until audit_reader is there."""
-    del connection, segments
-    return 0
+    """Every call that has ended is in audit.api_calls afterwards, every event in internal.trail_events.
+
+    Call it inside a transaction. Returns the number of calls that came. Raises StateError, NewerSchemaError.
+    """
+    calls = events = 0
+    for read in read_segments(segments, _positions(connection)):
+        _insert(connection, "load_calls", read.calls)
+        _insert(connection, "load_events", read.events)
+        _keep_position(connection, read)
+        calls += len(read.calls)
+        events += len(read.events)
+    if calls or events:
+        note_change(connection)
+    return calls
+
+
+def trail_damage(connection: DuckDBPyConnection) -> list[str]:
+    """A sentence for each segment that could not be read to its end."""
+    found = connection.execute("SELECT damage FROM internal.segments WHERE damage IS NOT NULL ORDER BY segment")
+    return [sentence for (sentence,) in found.fetchall()]
+
+
+def _positions(connection: DuckDBPyConnection) -> dict[str, SegmentPosition]:
+    found = connection.execute("SELECT segment, position FROM internal.segments").fetchall()
+    return {segment: SegmentPosition.from_json(text) for segment, text in found}
+
+
+def _insert(connection: DuckDBPyConnection, statement: str, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        with json_lines(rows) as file:
+            connection.execute(sql(statement), {"file": file})
+
+
+def _keep_position(connection: DuckDBPyConnection, read: SegmentRead) -> None:
+    connection.execute("DELETE FROM internal.segments WHERE segment = ?", [read.segment])
+    row = [read.segment, read.position.to_json(), read.damage]
+    connection.execute("INSERT INTO internal.segments VALUES (?, ?, ?)", row)

@@ -27,12 +27,14 @@ COMMENT ON TABLE internal.listings IS 'one row per list that was read to its end
 
 CREATE TABLE IF NOT EXISTS internal.segments (
     segment  VARCHAR NOT NULL,
-    position JSON NOT NULL
+    position VARCHAR NOT NULL,
+    damage   VARCHAR
 );
 COMMENT ON TABLE internal.segments IS 'one row per segment of the audit trail: how far it is read';
 
 CREATE TABLE IF NOT EXISTS internal.trail_events (
     segment     VARCHAR NOT NULL,
+    line        BIGINT NOT NULL,
     event       VARCHAR,
     recorded_at TIMESTAMPTZ,
     facts       JSON NOT NULL

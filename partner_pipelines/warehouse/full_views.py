@@ -1,0 +1,81 @@
+"""An in-memory database with views of the published tables that show personal values where tokens stand.
+
+A value is found by the row's person, never by the token: equal tokens say that values are equal after normalisation,
+not how the partner wrote them. What the vault does not hold (any more) stays a token.
+"""
+# ruff: noqa: S608 - what is put into the text are the specs' and the catalogue's own names, quoted
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from partner_pipelines.state.vault import Vault
+from partner_pipelines.warehouse.decompose import REJECTED
+from partner_pipelines.warehouse.memory_file import json_lines
+from partner_pipelines.warehouse.sql_files import sql
+from partner_pipelines.warehouse.statements import literal, person_expression, quoted
+from partner_pipelines.warehouse.tables import TABLES, Table
+
+
+def create_full_views(database: DuckDBPyConnection, version: Path, vault: Path) -> None:
+    """Every table and view of the published file is there under its name, with the vault's values in it."""
+    database.execute(f"ATTACH {literal(str(version))} AS published (READ_ONLY)")
+    rows = Vault(vault).read_all()
+    described = (
+        {"connection": row.connection, "kind": row.kind, "person_id": row.person_id, "field": row.field, "v": row.value}
+        for row in rows
+    )
+    with json_lines(described) as file:
+        database.execute(sql("load_vault"), {"file": file})
+    for schema, name in _published(database):
+        full_name = f"{schema}.{name}"
+        database.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+        database.execute(f"CREATE VIEW {quoted(full_name)} AS {_view(full_name)}")
+
+
+def _published(database: DuckDBPyConnection) -> list[tuple[str, str]]:
+    return database.execute(
+        """
+        SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = 'published'
+        UNION ALL
+        SELECT schema_name, view_name FROM duckdb_views() WHERE database_name = 'published' AND NOT internal
+        """
+    ).fetchall()
+
+
+def _view(name: str) -> str:
+    published = f"published.{quoted(name)}"
+    if name in TABLES:
+        table = TABLES[name]
+        return _resolved(published, name, person_expression(table, "t"), _replacements(table))
+    if name == REJECTED:
+        return _resolved(published, name, "t.table_name || ':' || t.raw", ["coalesce(p.kept['raw'], t.raw) AS raw"])
+    return f"SELECT * FROM {published}"
+
+
+def _resolved(published: str, kind: str, person: str, replacements: list[str]) -> str:
+    return (
+        f"SELECT t.* REPLACE ({', '.join(replacements)}) FROM {published} AS t LEFT JOIN vault.persons AS p "
+        f"ON p.connection = t.connection AND p.kind = {literal(kind)} AND p.person_id = {person}"
+    )
+
+
+def _replacements(table: Table) -> list[str]:
+    values = [
+        f"CASE WHEN t.{quoted(name)} IS NOT NULL "
+        f"THEN coalesce(p.kept[{literal(name)}], t.{quoted(name)}) END AS {quoted(name)}"
+        for name in table.forms
+    ]
+    return [*values, *(_unknown_fields(extra) for extra in table.extras)]
+
+
+def _unknown_fields(extra: str) -> str:
+    """The JSON object with each field's own JSON in it, in the place of its token."""
+    part = (
+        f"CAST(to_json(e.key) AS VARCHAR) || ':' || coalesce(p.kept[{literal(extra + '.')} || e.key], to_json(e.value))"
+    )
+    entries = f"map_entries(CAST(t.{quoted(extra)} AS MAP(VARCHAR, VARCHAR)))"
+    joined = f"array_to_string(list_transform({entries}, lambda e: {part}), ',')"
+    return f"CASE WHEN t.{quoted(extra)} IS NOT NULL THEN CAST('{{' || {joined} || '}}' AS JSON) END AS {quoted(extra)}"

@@ -1,0 +1,90 @@
+"""Publishing: readers get an immutable copy under a number, and a link that says which one is current.
+
+The working database is copied while nobody has it open: a copy of an open file could be half of a write, and opening
+the file a second time would drop DuckDB's own lock on it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from partner_pipelines.state.files import make_directory, state_errors, sync_directory
+from partner_pipelines.warehouse.connection import Warehouse
+from partner_pipelines.warehouse.schema import changes
+
+VERSIONS_KEPT = 5
+_PUBLIC_FILE = 0o444
+_PUBLIC_DIRECTORY = 0o755
+
+
+def publish(warehouse: Warehouse) -> Path:
+    """What is committed can be read afterwards; returns the published file. Copies only when something changed.
+
+    Raises:
+        StateError: the database, the disk; readers still have the version before.
+    """
+    link = warehouse.data.published
+    with warehouse.locked():
+        with warehouse.opened() as session:
+            number = changes(session.database)
+            session.database.execute("CHECKPOINT")
+        version = link.with_name(f"warehouse-{number}.duckdb")
+        with state_errors("publish", version):
+            if _current(link) != version or not version.exists():
+                make_directory(link.parent, _PUBLIC_DIRECTORY)
+                _copy(warehouse.path, version)
+                _point(link, version)
+                _prune(link)
+    return version
+
+
+def _current(link: Path) -> Path | None:
+    return link.parent / link.readlink() if link.is_symlink() else None
+
+
+def _copy(working: Path, version: Path) -> None:
+    """A whole copy, on the disk, under its name; or nothing."""
+    unfinished = version.with_name(f".{version.name}.{secrets.token_hex(4)}")
+    try:
+        with working.open("rb") as source, unfinished.open("xb") as target:
+            _copy_bytes(source.fileno(), target.fileno())
+            os.fchmod(target.fileno(), _PUBLIC_FILE)
+            os.fsync(target.fileno())
+        unfinished.rename(version)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def _copy_bytes(source: int, target: int) -> None:
+    """In the kernel where it can: a file system that shares blocks copies nothing at all."""
+    try:
+        while os.copy_file_range(source, target, 1 << 30):
+            pass
+    except OSError:
+        os.lseek(source, 0, os.SEEK_SET)
+        os.lseek(target, 0, os.SEEK_SET)
+        os.ftruncate(target, 0)
+        with open(source, "rb", closefd=False) as reader, open(target, "wb", closefd=False) as writer:
+            shutil.copyfileobj(reader, writer, 1 << 20)
+
+
+def _point(link: Path, version: Path) -> None:
+    unborn = link.with_name(f".{link.name}.{secrets.token_hex(4)}")
+    unborn.symlink_to(version.name)
+    unborn.rename(link)
+    sync_directory(link.parent)
+
+
+def _prune(link: Path) -> None:
+    """The last versions stay, for readers that have one open by its name; what a killed process left goes."""
+    current = _current(link)
+    versions = sorted(link.parent.glob("warehouse-*.duckdb"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for old in versions[VERSIONS_KEPT:]:
+        if old != current:
+            old.unlink(missing_ok=True)
+    for left in link.parent.glob(".*duckdb.*"):
+        left.unlink(missing_ok=True)

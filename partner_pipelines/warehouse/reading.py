@@ -1,0 +1,109 @@
+"""Reading what is published. A reader meets no lock and no writer, and cannot write.
+
+`full` puts the vault's values in the place of tokens, in memory only, for those who may read `state/`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from duckdb import DuckDBPyConnection, StatementType
+
+from partner_pipelines.errors import QueryError, UsageError, WarehouseError
+from partner_pipelines.state.data_directory import DataDirectory
+from partner_pipelines.warehouse.duckdb_errors import first_line, warehouse_errors
+from partner_pipelines.warehouse.full_views import create_full_views
+
+_TRIES = 5
+# Nothing spills to a disk: with `full` it would be personal data.
+_CONFIG: dict[str, Any] = {
+    "temp_directory": "",
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """The answer to a query: column names, and the rows as Python values."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+def open_published(data: DataDirectory, *, full: bool = False) -> DuckDBPyConnection:
+    """The published warehouse, read-only; close it when done. It stays as it is, whatever is published meanwhile.
+
+    Args:
+        data: The data directory.
+        full: Personal values in the place of tokens.
+
+    Raises:
+        UsageError: nothing is published yet.
+        StateError: the file or, with `full`, the vault cannot be read.
+    """
+    for _ in range(_TRIES):
+        version = _version(data.published)
+        try:
+            with warehouse_errors(version):
+                return _lock_down(_open_full(data, version) if full else _open(version))
+        except WarehouseError:
+            if version.exists():
+                raise
+            # Five newer versions came between the two steps: the link names another one now
+    raise WarehouseError(f"{data.published} changes faster than it can be opened: try again")
+
+
+def run_query(database: DuckDBPyConnection, query: str) -> QueryResult:
+    """The rows that `query` asks for. Raises QueryError: wrong SQL, or SQL that does more than read."""
+    try:
+        _check_reads_only(query)
+        found = database.execute(query)
+        columns = tuple(column[0] for column in found.description or ())
+        return QueryResult(columns, found.fetchall())
+    except duckdb.Error as error:
+        raise QueryError(first_line(error)) from error
+
+
+def _version(link: Path) -> Path:
+    try:
+        return link.resolve(strict=True)
+    except OSError as error:
+        if link.is_symlink():
+            reason = error.strerror or str(error)
+            raise WarehouseError(f"{link} points to nothing ({reason}): run partner-pipelines sync") from error
+        raise UsageError("nothing is published yet: run partner-pipelines sync") from None
+
+
+def _open(version: Path) -> DuckDBPyConnection:
+    return duckdb.connect(version, read_only=True, config=_CONFIG)
+
+
+def _open_full(data: DataDirectory, version: Path) -> DuckDBPyConnection:
+    database = duckdb.connect(config=_CONFIG)
+    try:
+        create_full_views(database, version, data.vault)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _lock_down(database: DuckDBPyConnection) -> DuckDBPyConnection:
+    database.execute("SET TimeZone = 'UTC'")
+    database.execute("SET enable_external_access = FALSE")
+    database.execute("SET lock_configuration = TRUE")
+    return database
+
+
+def _check_reads_only(query: str) -> None:
+    found = [statement.type for statement in duckdb.extract_statements(query)]
+    if query.lstrip().lower().startswith("pivot") and found[-1:] == [StatementType.SELECT]:
+        return  # DuckDB reads it as two statements
+    if len(found) != 1:
+        raise QueryError(f"one statement at a time: this has {len(found)}")
+    if found[0] not in (StatementType.SELECT, StatementType.EXPLAIN):
+        raise QueryError(f"{found[0].name} is refused: the published warehouse can only be read")
