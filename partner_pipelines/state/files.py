@@ -16,6 +16,7 @@ from partner_pipelines.errors import StateError
 
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
+_KEY_BYTES = 32
 
 
 @contextmanager
@@ -28,10 +29,24 @@ def state_errors(doing: str, path: Path) -> Iterator[None]:
 
 
 def make_directory(path: Path, mode: int = PRIVATE_DIRECTORY) -> Path:
-    """The directory is there afterwards, its parents too."""
-    with state_errors("make the directory", path):
-        path.mkdir(mode=mode, parents=True, exist_ok=True)
+    """The directory is there afterwards, power loss or not; it and its parents have this mode where they are new."""
+    with state_errors("read", path):
+        if path.is_dir():
+            return path
+    for directory in reversed((path, *path.parents)):
+        with state_errors("make the directory", directory):
+            _make_one_directory(directory, mode)
     return path
+
+
+def _make_one_directory(path: Path, mode: int) -> None:
+    try:
+        path.mkdir(mode)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+    else:
+        sync_directory(path.parent)
 
 
 def sync_directory(path: Path) -> None:
@@ -45,7 +60,7 @@ def sync_directory(path: Path) -> None:
 
 def write_atomically(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
     """The file holds `data` afterwards, power loss or not; a reader sees the old content or the new, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    temporary = _temporary(path)
     with state_errors("write", path):
         try:
             write_synced(temporary, data, mode)
@@ -54,6 +69,25 @@ def write_atomically(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
             temporary.unlink(missing_ok=True)
             raise
         sync_directory(path.parent)
+
+
+def create_atomically(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> bool:
+    """Like `write_atomically`, but a file that is there stays as it is: False says so. One of many callers makes it."""
+    temporary = _temporary(path)
+    with state_errors("write", path):
+        try:
+            write_synced(temporary, data, mode)
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_directory(path.parent)
+    return True
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
 
 
 def write_synced(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
@@ -82,15 +116,26 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def load_or_create_key(path: Path) -> bytes:
-    """32 random bytes that stay the same for every process from the first call on."""
+    """32 random bytes that stay the same for every process from the first call on.
+
+    Raises:
+        StateError: the file cannot be read or made, or holds something else: what an empty key hashes, anybody can.
+    """
+    key = _read_key(path)
+    if key is None:
+        make_directory(path.parent)
+        create_atomically(path, secrets.token_bytes(_KEY_BYTES))
+        key = _read_key(path)
+    if key is None or len(key) != _KEY_BYTES:
+        raise StateError(
+            f"{path} is not a key of {_KEY_BYTES} bytes: restore it from a backup; a new one fits no token"
+        )
+    return key
+
+
+def _read_key(path: Path) -> bytes | None:
     with state_errors("read", path):
         try:
             return path.read_bytes()
         except FileNotFoundError:
-            pass
-    make_directory(path.parent)
-    with locked(path.with_name(f"{path.name}.lock")):
-        if not path.exists():
-            write_atomically(path, secrets.token_bytes(32))
-        with state_errors("read", path):
-            return path.read_bytes()
+            return None
