@@ -13,5 +13,6 @@ It imports nothing of ours and shares no code with the clients: they meet on the
     webhooks.py    OpenMoove's signed deliveries
     resman.py      the ResMan API                     resman_form.py what its POST and PATCH accept
     oauth.py       ResMan's tokens                    oauth_endpoints.py token, introspect, revoke
+    paging.py      lists of both, a page at a time    new_property.py the sale that a new client begins
     control.py     /_sandbox/                         changes.py    POST /_sandbox/change
 """

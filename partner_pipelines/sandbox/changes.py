@@ -70,10 +70,15 @@ class Changes:
         return {"changed": touched, "created": self.created, "updated": self.updated, "deleted": self.deleted}
 
     def _complete_milestones(self, count: Any) -> None:
-        for _ in range(_count(count)):
+        """Complete the current milestone of so many sales, going round again when there are fewer."""
+        left = _count(count)
+        while left:
             waiting = [key for key, row in self._rows(PROPERTIES).items() if current_milestone(row)]
-            for key in self._next("complete_milestones", waiting, 1):
+            if not waiting:
+                return
+            for key in self._next("complete_milestones", waiting, left):
                 self._complete_current(self._rows(PROPERTIES)[key])
+            left -= min(left, len(waiting))
 
     def _complete_current(self, row: Row) -> None:
         current = current_milestone(row)

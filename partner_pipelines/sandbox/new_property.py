@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from partner_pipelines.sandbox.store import Collection, Row
 
 FIRST_PERSON_ID = 50_000
+FIRST_PROFESSIONAL_ID = 1_000_000
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 STANDARD_MILESTONES = (
@@ -67,14 +68,39 @@ def waiting_milestones(property_id: int, sale_method: str, begun: datetime) -> l
     ]
 
 
-def property_of_client(values: dict[str, Any], properties: Collection) -> tuple[Row, dict[str, Any]]:
+class People:
+    """Who has which id, by e-mail; looked for anew only when others than clients have changed the properties."""
+
+    def __init__(self) -> None:
+        self._version = -1
+        self._ids: dict[str, int] = {}
+
+    def of(self, properties: Collection) -> dict[str, int]:
+        """Return the ids of all sellers and team members."""
+        if self._version != properties.version:
+            self._ids = {}
+            for row in properties.rows.values():
+                self._add(row)
+            self._version = properties.version
+        return self._ids
+
+    def joined(self, row: Row, properties: Collection) -> None:
+        """Add the people of the one property that has just been put there."""
+        self._add(row)
+        self._version = properties.version
+
+    def _add(self, row: Row) -> None:
+        for person in (row.get("seller"), *(row.get("team") or {}).values()):
+            if isinstance(person, dict) and "email" in person and "id" in person:
+                self._ids.setdefault(person["email"], person["id"])
+
+
+def property_of_client(values: dict[str, Any], property_id: int, people: dict[str, int]) -> tuple[Row, dict[str, Any]]:
     """Return the new property's row, and the answer that tells of it. The same e-mail is the same person."""
     now = datetime.now(UTC)
-    property_id = properties.highest + 1
-    people = _people_by_email(properties)
     mover_id = people.get(values["email"], FIRST_PERSON_ID + property_id)
     team = {
-        role: _professional(values[f"{role}_email"], people, FIRST_PERSON_ID + property_id * 10 + place)
+        role: _professional(values[f"{role}_email"], people, FIRST_PROFESSIONAL_ID + property_id * 10 + place)
         for place, role in enumerate(PROFESSIONALS, 1)
         if f"{role}_email" in values
     }
@@ -107,12 +133,3 @@ def property_of_client(values: dict[str, Any], properties: Collection) -> tuple[
 def _professional(email: str, people: dict[str, int], new_id: int) -> Row:
     name = email.partition("@")[0].replace(".", " ").replace("-", " ").title()
     return {"id": people.get(email, new_id), "name": name, "email": email, "firm": email.partition("@")[2]}
-
-
-def _people_by_email(properties: Collection) -> dict[str, int]:
-    people: dict[str, int] = {}
-    for row in properties.rows.values():
-        for person in (row.get("seller"), *(row.get("team") or {}).values()):
-            if isinstance(person, dict) and "email" in person and "id" in person:
-                people.setdefault(person["email"], person["id"])
-    return people

@@ -6,13 +6,13 @@ import math
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 import orjson
 
 from partner_pipelines.sandbox.client_form import PRODUCTS, check_client
-from partner_pipelines.sandbox.new_property import property_of_client
-from partner_pipelines.sandbox.store import KEYS, PROPERTIES, Row
+from partner_pipelines.sandbox.new_property import People, property_of_client
+from partner_pipelines.sandbox.paging import page_response
+from partner_pipelines.sandbox.store import KEYS, PROPERTIES, Key, Row
 from partner_pipelines.sandbox.webhooks import list_item
 from partner_pipelines.sandbox.wire import Request, Response, detail, page_not_found, reply
 
@@ -72,7 +72,8 @@ class OpenMoove:
         self._state = state
         self._properties = state.store[PROPERTIES]
         self._keys = state.store[KEYS]
-        self._ids: tuple[int, list[int]] = (-1, [])
+        self._ids: tuple[int, list[Key]] = (-1, [])
+        self._people = People()
         self._whole = {"properties": self._list, "products": _products, "clients": self._create_client}
 
     def hint(self, request: Request) -> str | None:
@@ -137,25 +138,16 @@ class OpenMoove:
         )
 
     def _list(self, request: Request) -> Response:
-        query = request.query_values()
-        ids = self._all_ids()
-        size = min(_positive(query.get("page_size")) or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
-        pages = max(1, math.ceil(len(ids) / size))
-        wanted = query.get("page", "1")
-        page = pages if wanted == "last" else _positive(wanted)
-        if page is None or page > pages:
-            return detail(404, "Invalid page.")
-        head = {
-            "count": len(ids),
-            "next": _page_url(request, query, page + 1) if page < pages else None,
-            "previous": _page_url(request, query, page - 1) if page > 1 else None,
-        }
-        items = (self._properties.json("list", key, list_item) for key in ids[(page - 1) * size : page * size])
-        return Response(200, orjson.dumps(head)[:-1] + b',"results":[' + b",".join(items) + b"]}")
+        return page_response(
+            request, self._all_ids(), self._list_json, default_size=DEFAULT_PAGE_SIZE, max_size=MAX_PAGE_SIZE
+        )
 
-    def _all_ids(self) -> list[int]:
+    def _list_json(self, key: Key) -> bytes:
+        return self._properties.json("list", key, list_item)
+
+    def _all_ids(self) -> list[Key]:
         if self._ids[0] != self._properties.version:
-            self._ids = (self._properties.version, [int(key) for key in self._properties.rows])
+            self._ids = (self._properties.version, list(self._properties.rows))
         return self._ids[1]
 
     def _create_client(self, request: Request) -> Response:
@@ -176,8 +168,10 @@ class OpenMoove:
         return reply(201, self._keep(kept))
 
     def _keep(self, values: dict[str, Any]) -> dict[str, Any]:
-        row, answer = property_of_client(values, self._properties)
+        people = self._people.of(self._properties)
+        row, answer = property_of_client(values, self._properties.highest + 1, people)
         self._state.store.upsert(PROPERTIES, row)
+        self._people.joined(row, self._properties)
         self._state.webhooks.property_changed("property.created", row)
         for milestone in row["milestones"]:
             self._state.webhooks.milestone_changed("property.milestone.created", row["id"], milestone)
@@ -223,13 +217,3 @@ def _days_until(due_date: Any) -> int | None:
         return None
     due = due if due.tzinfo else due.replace(tzinfo=UTC)
     return math.floor((due - datetime.now(UTC)).total_seconds() / SECONDS_A_DAY)
-
-
-def _positive(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and int(text) > 0 else None
-
-
-def _page_url(request: Request, query: dict[str, str], page: int) -> str:
-    """Return an absolute address as DRF makes it: page replaced, all else kept, and no `page` for the first."""
-    kept = {name: value for name, value in query.items() if name != "page"} | ({"page": str(page)} if page > 1 else {})
-    return f"http://{request.header(b'host')}{request.path}" + (f"?{urlencode(sorted(kept.items()))}" if kept else "")

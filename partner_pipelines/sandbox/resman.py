@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 import orjson
 
 from partner_pipelines.sandbox.oauth_endpoints import OAuthEndpoints, basic_credentials, form_client_id
+from partner_pipelines.sandbox.paging import page_response
 from partner_pipelines.sandbox.resman_form import REQUIRED, created_row, field_errors, updated_row
 from partner_pipelines.sandbox.store import RESMAN_KINDS, Key, Row
 from partner_pipelines.sandbox.wire import Request, Response, detail, reply
@@ -145,29 +145,18 @@ class ResMan:
         return reply(400, wrapped if self._state.settings.field_errors_wrapped else errors)
 
     def _list(self, request: Request, token: Token, kind: str) -> Response:
-        query = request.query_values()
-        keys = self._selected(kind, token.client_id, self._filters(query))
-        shape = self._state.settings.list_shape.get(kind, "drf")
-        if shape != "drf":
-            # These two shapes have no place to say that there is more: they are always the whole list.
-            items = self._items(kind, keys)
-            return Response(200, items if shape == "array" else b'{"%s":%s}' % (kind.encode(), items))
-        size = min(_positive(query.get("page_size")) or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
-        page = _positive(query.get("page", "1"))
-        pages = max(1, math.ceil(len(keys) / size))
-        if page is None or page > pages:
-            return detail(404, "Invalid page.")
-        head = {
-            "count": len(keys),
-            "next": _page_url(request, query, page + 1) if page < pages else None,
-            "previous": _page_url(request, query, page - 1) if page > 1 else None,
-        }
-        items = self._items(kind, keys[(page - 1) * size : page * size])
-        return Response(200, orjson.dumps(head)[:-1] + b',"results":' + items + b"}")
-
-    def _items(self, kind: str, keys: list[Key]) -> bytes:
+        keys = self._selected(kind, token.client_id, self._filters(request.query_values()))
         collection = self._collection(kind)
-        return b"[" + b",".join(collection.json("whole", key, whole) for key in keys) + b"]"
+
+        def item_json(key: Key) -> bytes:
+            return collection.json("whole", key, whole)
+
+        shape = self._state.settings.list_shape.get(kind, "drf")
+        if shape == "drf":
+            return page_response(request, keys, item_json, default_size=DEFAULT_PAGE_SIZE, max_size=MAX_PAGE_SIZE)
+        # The other two shapes have no place to say that there is more: they are always the whole list.
+        items = b"[" + b",".join(map(item_json, keys)) + b"]"
+        return Response(200, items if shape == "array" else b'{"%s":%s}' % (kind.encode(), items))
 
     def _collection(self, kind: str) -> Collection:
         return self._state.store[f"resman_{kind}"]
@@ -218,11 +207,3 @@ def _matches(value: Any, wanted: str) -> bool:
     if isinstance(value, bool):
         return wanted.lower() in (("true", "1") if value else ("false", "0"))
     return value is not None and str(value) == wanted
-
-
-def _positive(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and int(text) > 0 else None
-
-
-def _page_url(request: Request, query: dict[str, str], page: int) -> str:
-    return f"http://{request.header(b'host')}{request.path}?{urlencode({**query, 'page': page})}"
