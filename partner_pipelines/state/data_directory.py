@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from partner_pipelines.errors import EnvironmentStampError, NewerSchemaError, StateError
 from partner_pipelines.state.files import load_or_create_key, make_directory, state_errors, write_atomically
 
 SCHEMA = 1
+STAMP = "environment.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def open_data_directory(root: Path, environment: str) -> DataDirectory:
         NewerSchemaError: a newer version of this program wrote it.
         StateError: it cannot be made or read.
     """
-    stamp = root / "environment.json"
+    stamp = root / STAMP
     make_directory(root, 0o755)
     if not stamp.exists():
         stamped = {"environment": environment, "schema": SCHEMA}
@@ -90,22 +92,41 @@ def open_data_directory(root: Path, environment: str) -> DataDirectory:
     return DataDirectory(root)
 
 
-def read_stamp(root: Path) -> str | None:
-    """The environment that the directory is stamped with, None when it has no stamp."""
-    stamp = root / "environment.json"
-    return _read(stamp)[0] if stamp.exists() else None
+def stamp_demo(root: Path) -> None:
+    """A new data directory of the sandbox environment that says that a demo made it, and may remove it."""
+    make_directory(root, 0o755)
+    stamped = {"environment": "sandbox", "schema": SCHEMA, "demo": True}
+    write_atomically(root / STAMP, json.dumps(stamped).encode() + b"\n", 0o644)
+
+
+def is_demo(root: Path) -> bool:
+    """A demo made it. Raises StateError for a stamp that cannot be read."""
+    stamp = root / STAMP
+    return stamp.exists() and _read_values(stamp).get("demo") is True
 
 
 def _read(stamp: Path) -> tuple[str, int]:
+    values = _read_values(stamp)
+    try:
+        return str(values["environment"]), int(values["schema"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StateError(_no_stamp(stamp)) from error
+
+
+def _read_values(stamp: Path) -> dict[str, Any]:
     with state_errors("read", stamp):
         content = stamp.read_bytes()
     try:
         values = json.loads(content)
-        return str(values["environment"]), int(values["schema"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise StateError(
-            f"{stamp} is not a stamp of this program: restore it, or use another PARTNER_DATA_DIR"
-        ) from error
+    except ValueError as error:
+        raise StateError(_no_stamp(stamp)) from error
+    if not isinstance(values, dict):
+        raise StateError(_no_stamp(stamp))
+    return values
+
+
+def _no_stamp(stamp: Path) -> str:
+    return f"{stamp} is not a stamp of this program: restore it, or use another PARTNER_DATA_DIR"
 
 
 def _check_stamp(stamp: Path, environment: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from duckdb import DuckDBPyConnection
 
 from partner_pipelines.partners.openmoove.plan import Known
@@ -18,3 +20,12 @@ def known_properties(database: DuckDBPyConnection, connection: str) -> list[Know
 def living_rows(database: DuckDBPyConnection) -> dict[str, int]:
     """How many living rows each partner table has, over all connections."""
     return dict(database.execute(count_living_statement()).fetchall())
+
+
+def lead_ids(database: DuckDBPyConnection, connection: str, property_ids: Sequence[str]) -> frozenset[str]:
+    """The ids of a connection's leads at these properties, gone ones among them: their documents stay theirs."""
+    found = database.execute(
+        "SELECT id FROM resman.leads WHERE connection = ? AND list_contains(?, property_id)",
+        [connection, list(property_ids)],
+    ).fetchall()
+    return frozenset(lead_id for (lead_id,) in found)

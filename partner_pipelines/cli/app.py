@@ -1,0 +1,154 @@
+"""The commands and their options.
+
+Each command's work stands in a file of its own and is imported when it is called:
+`--help`, `query`, `sandbox` and `audit verify` start without Dagster, whose import takes seconds.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+
+import typer
+
+from partner_pipelines import __version__
+from partner_pipelines.errors import PartnerPipelinesError, StoppedError, UsageError
+
+app = typer.Typer(
+    name="partner-pipelines",
+    help="Property partners' data (ResMan, OpenMoove) in one DuckDB warehouse, with proof of every call.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+audit_app = typer.Typer(help="The trail of every call.", no_args_is_help=True)
+app.add_typer(audit_app, name="audit")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on the last line of standard output.")]
+SeedDir = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Serve the rows of <collection>.jsonl[.gz] here; without it, generated ones."),
+]
+Properties = Annotated[int, typer.Option(min=0, max=1_000_000, metavar="N", help="How many properties to generate.")]
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"partner-pipelines {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def sandbox(
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 0,
+    seed_dir: SeedDir = None,
+    properties: Properties = 300,
+    latency_ms: Annotated[int, typer.Option(min=0, max=600_000, metavar="N", help="Before every answer.")] = 0,
+    rate_limits: Annotated[
+        str, typer.Option(metavar="off|on|COUNT/SECONDS,…", help="OpenMoove's limits; on is 1000/3600,100/60.")
+    ] = "off",
+    webhook_url: Annotated[str | None, typer.Option(metavar="URL", help="Where webhooks are delivered.")] = None,
+    webhook_secret: Annotated[str | None, typer.Option(metavar="S", help="What signs them.")] = None,
+) -> None:
+    """Serve both partners on loopback until Ctrl-C.
+
+    The first line is JSON: `ready`, `base_url` and `env`, the variables that point every other command here.
+    """
+    from partner_pipelines.cli.sandboxes import serve_here
+
+    serve_here(
+        {
+            "--port": port,
+            "--seed-dir": seed_dir,
+            "--properties": properties,
+            "--latency-ms": latency_ms,
+            "--rate-limits": rate_limits,
+            "--webhook-url": webhook_url,
+            "--webhook-secret": webhook_secret,
+        }
+    )
+
+
+@app.command()
+def demo(*, seed_dir: SeedDir = None, properties: Properties = 300, as_json: Json = False) -> None:
+    """Run the whole main job on a sandbox of its own: serve, sync everything, change some data, sync again, show."""
+    from partner_pipelines.cli.demo import run_demo
+
+    _end(run_demo(seed_dir, properties, as_json=as_json))
+
+
+@app.command()
+def sync(
+    *,
+    select: Annotated[
+        str | None,
+        typer.Option(metavar="SELECTION", help='Dagster\'s selection syntax: key:"resman/units" or group:openmoove.'),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Bring the partners' data into the warehouse: one Dagster run in this process."""
+    from partner_pipelines.cli.sync import run
+
+    _end(run(select, as_json=as_json))
+
+
+@app.command()
+def up(
+    *, port: Annotated[int, typer.Option(min=0, max=65535, help="Of Dagster's UI; 0 takes any free port.")] = 3000
+) -> None:
+    """Serve the sandbox (in the sandbox environment), Dagster's UI and its daemon until Ctrl-C."""
+    from partner_pipelines.cli.up import run
+
+    _end(run(port))
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement that reads.")],
+    *,
+    form: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="How to print the rows.")] = "table",
+    full: Annotated[bool, typer.Option("--full", help="Show personal values, for those who may read state/.")] = False,
+) -> None:
+    """Read the published warehouse."""
+    from partner_pipelines.cli.query import run
+
+    run(sql, form, full=full)
+
+
+@audit_app.command()
+def verify(*, as_json: Json = False) -> None:
+    """Check the whole trail; name the first bad record; exit status 1 if there is any."""
+    from partner_pipelines.cli.audit import run_verify
+
+    _end(run_verify(as_json=as_json))
+
+
+def main() -> NoReturn:
+    """The command's entry: every error that a user can cause is one line on standard error."""
+    try:
+        app(standalone_mode=True)
+    except UsageError as error:
+        _say_and_exit(str(error), 2)
+    except StoppedError as error:
+        _say_and_exit(str(error), 1)
+    except PartnerPipelinesError as error:
+        _say_and_exit(str(error), 1)
+    except BrokenPipeError:
+        # The reader of our output has gone (`… | head`): nothing to say, and nowhere to say it
+        sys.stderr.close()
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _end(success: bool) -> None:
+    raise typer.Exit(0 if success else 1)
+
+
+def _say_and_exit(sentence: str, status: int) -> NoReturn:
+    sys.stderr.write(f"partner-pipelines: {sentence}\n")
+    sys.exit(status)

@@ -1,0 +1,41 @@
+"""`audit verify`: the trail proved, or its first bad record named."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from partner_pipelines.cli.sandboxes import data_root
+from partner_pipelines.state.audit_verify import VerifyReport, verify
+from partner_pipelines.state.data_directory import DataDirectory
+
+
+def run_verify(*, as_json: bool) -> bool:
+    """Prints what was found; True when nothing is wrong. A torn tail is a crash's trace and not wrong."""
+    report = verify(DataDirectory(data_root()).segments)
+    for line in _sentences(report):
+        typer.echo(line)
+    if as_json:
+        typer.echo(json.dumps(_facts(report)))
+    return not report.problems
+
+
+def _sentences(report: VerifyReport) -> list[str]:
+    lines = [f"{problem.segment} line {problem.line}: {problem.what}" for problem in report.problems]
+    lines += [
+        f"{tail.segment} line {tail.line}: incomplete; {'its writer lives' if tail.living else 'its process died'}"
+        for tail in report.torn_tails
+    ]
+    verdict = f"{len(report.problems)} bad" if report.problems else "all chains hold"
+    return [*lines, f"{report.records:,} records in {report.segments:,} segments: {verdict}"]
+
+
+def _facts(report: VerifyReport) -> dict[str, object]:
+    return {
+        "success": not report.problems,
+        "segments": report.segments,
+        "records": report.records,
+        "problems": [{"segment": p.segment, "line": p.line, "what": p.what} for p in report.problems],
+        "torn_tails": [{"segment": t.segment, "line": t.line, "living": t.living} for t in report.torn_tails],
+    }

@@ -1,0 +1,31 @@
+"""The way from landed answers into the published warehouse, as every sync goes it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from partner_pipelines.sync.house import House
+from partner_pipelines.sync.lander import Lander
+from partner_pipelines.sync.results import SyncOutcome
+from partner_pipelines.sync.tally import Tally
+from partner_pipelines.warehouse.known import living_rows
+from partner_pipelines.warehouse.load import merge_landed
+from partner_pipelines.warehouse.publish import publish
+from partner_pipelines.warehouse.reading import open_published
+
+
+def merge(house: House, connection: str, tally: Tally) -> None:
+    """What is landed for the connection, by this run or by one that died, is in the tables."""
+    tally.merged(merge_landed(house.warehouse, house.landing, house.started_at, connection=connection))
+
+
+def open_lander(house: House, connection: str, tally: Tally, merge_after: int) -> Lander:
+    """Takes answers of the connection, merges each time `merge_after` of them have come, and at its end."""
+    return Lander(connection, house.vault, house.landing, lambda: merge(house, connection, tally), merge_after)
+
+
+def finish(house: House, tally: Tally) -> SyncOutcome:
+    """What was merged can be read; the whole sync as data."""
+    publish(house.warehouse)
+    with closing(open_published(house.data)) as database:
+        return tally.outcome(living_rows(database))

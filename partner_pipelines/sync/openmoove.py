@@ -1,0 +1,142 @@
+"""One sync of OpenMoove: list, plan, fetch what is due, land, merge; then what is gone, and publish.
+
+The four tables come from the same answers, so they are synced together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+
+from partner_pipelines.clock import now
+from partner_pipelines.errors import BudgetExhaustedError, RateLimitError
+from partner_pipelines.models.openmoove import ListedProperty
+from partner_pipelines.partners.caller import Answer
+from partner_pipelines.partners.openmoove.plan import Ages, Work, is_due, plan
+from partner_pipelines.partners.rows import Page
+from partner_pipelines.settings import OpenMooveConnection
+from partner_pipelines.state.landing import LandedAnswer
+from partner_pipelines.sync.house import House
+from partner_pipelines.sync.loading import finish, merge, open_lander
+from partner_pipelines.sync.pace import Pace
+from partner_pipelines.sync.property_fetch import FetchTally, Gone, fetch_all, landed
+from partner_pipelines.sync.results import SyncOutcome
+from partner_pipelines.sync.tally import Tally
+from partner_pipelines.warehouse.decompose import Origin, land_gone, land_properties
+from partner_pipelines.warehouse.gone import GoneRows, gone_candidates, too_many_gone
+from partner_pipelines.warehouse.known import known_properties
+from partner_pipelines.warehouse.listings import Listing, last_listing_started, record_listing
+
+PROPERTIES = "openmoove.properties"
+TABLES = (PROPERTIES, "openmoove.sellers", "openmoove.team_members", "openmoove.milestones")
+PAGES_A_BATCH = 20
+MERGE_AFTER_PAGES = 400
+MERGE_AFTER_ANSWERS = 2_000
+
+
+def sync_properties(house: House) -> SyncOutcome:
+    """The four tables hold what OpenMoove shows, as far as budget and ages say. Raises StateError, StoppedError."""
+    tally = Tally(house, TABLES)
+    tally.skip_unconfigured("openmoove")
+    for connection in house.settings.openmoove:
+        with tally.connection(connection.name):
+            _ConnectionSync(house, connection, tally).run()
+    return finish(house, tally)
+
+
+class _ConnectionSync:
+    """One connection's turn."""
+
+    def __init__(self, house: House, connection: OpenMooveConnection, tally: Tally) -> None:
+        self._house = house
+        self._name = connection.name
+        self._tally = tally
+        self._client = house.openmoove(connection)
+        self._ages = Ages(connection.list_max_age, connection.active_max_age, connection.milestones_max_age)
+        self._listed_at: datetime | None = None
+        self._living = 0
+
+    def run(self) -> None:
+        """What an earlier run landed, the list, then what is due. A list that is cut short stays due."""
+        merge(self._house, self._name, self._tally)
+        try:
+            self._list_if_due()
+        except (BudgetExhaustedError, RateLimitError):
+            self._tally.leave(self._name, Counter(list=1))
+        works = self._plan()
+        if works:
+            self._fetch(works)
+
+    def _list_if_due(self) -> None:
+        with self._house.warehouse.session() as session:
+            self._listed_at = last_listing_started(session.database, PROPERTIES, self._name)
+        if is_due(self._listed_at, self._ages.listing, now()):
+            self._list()
+
+    def _list(self) -> None:
+        started_at = now()
+        rows = 0
+        with open_lander(self._house, self._name, self._tally, MERGE_AFTER_PAGES) as lander:
+            batch: list[tuple[Page[ListedProperty], Answer]] = []
+            for page, answer in self._client.list_pages():
+                rows += len(page.rows.items)
+                batch.append((page, answer))
+                if len(batch) == PAGES_A_BATCH:
+                    lander.put(partial(self._land_pages, batch))
+                    batch = []
+            lander.put(partial(self._land_pages, batch))
+        with self._house.warehouse.writing() as database:
+            record_listing(database, self._listing(started_at, rows))
+        self._listed_at = started_at
+
+    def _listing(self, started_at: datetime, rows: int = 0) -> Listing:
+        return Listing(PROPERTIES, self._name, started_at, now(), rows, run_id=self._house.run_id)
+
+    def _land_pages(self, pages: Sequence[tuple[Page[ListedProperty], Answer]]) -> list[LandedAnswer]:
+        return [
+            land_properties(self._house.tokeniser, Origin(self._name, answer.request_id, answer.started_at), page.rows)
+            for page, answer in pages
+        ]
+
+    def _plan(self) -> list[Work]:
+        with self._house.warehouse.session() as session:
+            known = known_properties(session.database, self._name)
+            missing = gone_candidates(session.database, self._listing(self._listed_at)) if self._listed_at else []
+        self._living = len(known)
+        return plan(known, frozenset(missing if self._believes(len(missing)) else ()), self._ages, now())
+
+    def _fetch(self, works: Sequence[Work]) -> None:
+        house = self._house
+        land = partial(landed, house.tokeniser, self._name)
+        with (
+            Pace(house.settings.concurrency) as pace,
+            open_lander(house, self._name, self._tally, MERGE_AFTER_ANSWERS) as lander,
+        ):
+            fetched = fetch_all(self._client, works, pace, lander, land, house.recorder.trail.reserve)
+            lander.put(partial(self._land_gone, fetched.gone))
+        self._book(fetched)
+
+    def _land_gone(self, gone: Sequence[Gone]) -> list[LandedAnswer]:
+        if not self._believes(len(gone)):
+            return []
+        return [
+            land_gone(self._house.tokeniser, Origin(self._name, one.request_id, one.seen_at), one.property_id)
+            for one in gone
+        ]
+
+    def _believes(self, gone: int) -> bool:
+        if not too_many_gone(gone, self._living):
+            return True
+        refusal = GoneRows(0, gone, self._living).refusal
+        assert refusal is not None
+        self._tally.refuse(PROPERTIES, self._name, refusal)
+        return False
+
+    def _book(self, fetched: FetchTally) -> None:
+        if fetched.backlog:
+            self._tally.leave(self._name, fetched.backlog)
+        if fetched.failures:
+            count, first = len(fetched.failures), fetched.failures[0]
+            self._tally.fail(self._name, f"{count} properties could not be read; the first: {first}")

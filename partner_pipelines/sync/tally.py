@@ -1,0 +1,94 @@
+"""What a sync has done so far, per table and connection: one connection's failure is data, not an exception."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from partner_pipelines.errors import APIError
+from partner_pipelines.settings import Partner
+from partner_pipelines.sync.house import House
+from partner_pipelines.sync.results import SyncOutcome, TableResult
+from partner_pipelines.warehouse.load import MergeResult, TableChanges
+
+
+class Tally:
+    """The books of one sync over `tables`."""
+
+    def __init__(self, house: House, tables: Sequence[str]) -> None:
+        self._house = house
+        self._tables = tables
+        self._changes = MergeResult()
+        self._loaded: list[str] = []
+        self._skipped: dict[str, str] = {}
+        self._failed: dict[str, str] = {}
+        self._refused: dict[str, dict[str, str]] = defaultdict(dict)
+        self._requests: dict[str, int] = {}
+        self._backlog: dict[str, Mapping[str, int]] = {}
+
+    def skip_unconfigured(self, partner: Partner) -> None:
+        """A partner without credentials is skipped, with the settings' reason."""
+        reason = self._house.settings.not_configured.get(partner)
+        if reason is not None:
+            self._skipped[partner] = reason
+
+    def skip(self, connection: str, reason: str) -> None:
+        """This connection gives nothing, and that is no failure."""
+        self._skipped[connection] = reason
+
+    def fail(self, connection: str, sentence: str) -> None:
+        """This connection failed, wholly or in part; the first sentence stays."""
+        self._failed.setdefault(connection, sentence)
+
+    def refuse(self, table: str, connection: str, sentence: str) -> None:
+        """More rows seemed gone than may be believed: none was marked."""
+        self._refused[table][connection] = sentence
+
+    def leave(self, connection: str, backlog: Mapping[str, int]) -> None:
+        """What is left to fetch, by reason."""
+        self._backlog[connection] = dict(backlog)
+
+    def merged(self, result: MergeResult) -> None:
+        """What a merge has changed."""
+        self._changes += result
+
+    def deleted(self, table: str, count: int) -> None:
+        """Rows of the table that were marked as gone."""
+        self.merged(MergeResult({table: TableChanges(deleted=count)}))
+
+    @contextmanager
+    def connection(self, name: str) -> Iterator[None]:
+        """One connection's turn: an APIError inside is its failure, the others go on."""
+        before = self._house.recorder.attempts(name)
+        try:
+            yield
+        except APIError as error:
+            self.fail(name, error.message)
+        finally:
+            self._requests[name] = self._house.recorder.attempts(name) - before
+        if name not in self._skipped:
+            self._loaded.append(name)
+
+    def outcome(self, rows: Mapping[str, int]) -> SyncOutcome:
+        """The whole. `rows`: living rows by table."""
+        return SyncOutcome(
+            {table: self._result(table, rows.get(table, 0)) for table in self._tables},
+            dict(self._requests),
+            {name: reasons for name, reasons in self._backlog.items() if reasons},
+        )
+
+    def _result(self, table: str, rows: int) -> TableResult:
+        changes = self._changes.tables.get(table, TableChanges())
+        return TableResult(
+            table,
+            rows,
+            changes.inserted,
+            changes.updated,
+            changes.deleted,
+            changes.rejected,
+            dict(self._skipped),
+            dict(self._failed),
+            dict(self._refused[table]),
+            tuple(name for name in self._loaded if name not in self._failed),
+        )
