@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from partner_pipelines.errors import EnvironmentStampError, NewerSchemaError, StateError
-from partner_pipelines.state.files import load_or_create_key, make_directory, state_errors, write_atomically
+from partner_pipelines.state.files import (
+    create_atomically,
+    load_or_create_key,
+    make_directory,
+    state_errors,
+    write_atomically,
+)
 
 SCHEMA = 1
 STAMP = "environment.json"
@@ -85,9 +91,10 @@ def open_data_directory(root: Path, environment: str) -> DataDirectory:
     """
     stamp = root / STAMP
     make_directory(root, 0o755)
-    if not stamp.exists():
+    if _read_values(stamp) is None:
         stamped = {"environment": environment, "schema": SCHEMA}
-        write_atomically(stamp, json.dumps(stamped).encode() + b"\n", 0o644)
+        # Of two environments that meet here, one makes the stamp, and the other is refused by it
+        create_atomically(stamp, json.dumps(stamped).encode() + b"\n", 0o644)
     _check_stamp(stamp, environment)
     return DataDirectory(root)
 
@@ -101,24 +108,27 @@ def stamp_demo(root: Path) -> None:
 
 def is_demo(root: Path) -> bool:
     """A demo made it. Raises StateError for a stamp that cannot be read."""
-    stamp = root / STAMP
-    return stamp.exists() and _read_values(stamp).get("demo") is True
+    values = _read_values(root / STAMP)
+    return values is not None and values.get("demo") is True
 
 
 def _read(stamp: Path) -> tuple[str, int]:
-    values = _read_values(stamp)
+    values = _read_values(stamp) or {}
     try:
         return str(values["environment"]), int(values["schema"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise StateError(_no_stamp(stamp)) from error
 
 
-def _read_values(stamp: Path) -> dict[str, Any]:
+def _read_values(stamp: Path) -> dict[str, Any] | None:
     with state_errors("read", stamp):
-        content = stamp.read_bytes()
+        try:
+            content = stamp.read_bytes()
+        except FileNotFoundError:
+            return None
     try:
         values = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StateError(_no_stamp(stamp)) from error
     if not isinstance(values, dict):
         raise StateError(_no_stamp(stamp))
