@@ -106,7 +106,7 @@ def stage_statement(name: str) -> str:
     fresh = "ANTI JOIN stale USING (source, connection, parent_id, fetched_at)" if table.parent is not None else ""
     return f"""
 CREATE OR REPLACE TEMP TABLE staged AS
-SELECT source, connection, request_id, delivery_id, fetched_at,
+SELECT source AS landed_source, connection, request_id, delivery_id, fetched_at,
     {_commas(taken)}
 FROM (
     SELECT source, connection, request_id, delivery_id, fetched_at, parent_id, line,
@@ -256,7 +256,7 @@ def _keys(table: Table) -> str:
 
 def _news(table: Table, source: Source) -> str:
     every = "SELECT * FROM staged"
-    return every if len(table.sources) == 1 else f"{every} WHERE source = {literal(source.name)}"
+    return every if len(table.sources) == 1 else f"{every} WHERE landed_source = {literal(source.name)}"
 
 
 def _applies(number: int, source: Source) -> str:
