@@ -1,0 +1,26 @@
+"""The one Definitions object: what the UI shows is listed here.
+
+It loads without credentials, without network, and makes no file.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from partner_pipelines.defs import audit, openmoove, resman
+from partner_pipelines.defs.executors import EXECUTORS
+from partner_pipelines.defs.resources import PartnerHouse
+from partner_pipelines.defs.schedules import build_schedules
+from partner_pipelines.defs.sensors import dead_runs_are_failed
+from partner_pipelines.settings import load_settings
+
+_settings = load_settings()
+_tables = (*resman.TABLES, *openmoove.TABLES, audit.CALLS)
+
+defs = dg.Definitions(
+    assets=[*resman.ASSETS, openmoove.openmoove_tables, audit.api_calls, audit.build_runs(_tables)],
+    schedules=build_schedules(_settings.timezone),
+    sensors=[dead_runs_are_failed],
+    executor=EXECUTORS[_settings.executor],
+    resources={"house": PartnerHouse()},
+)

@@ -1,0 +1,123 @@
+"""The audit trail as a table, and the last step of every run.
+
+The last step must run after everything else, whatever was skipped, in every executor. An asset with plain dependencies
+is skipped with the first of them that gave nothing; an asset without any may run first. So `audit/runs` is a graph
+whose last op takes all other assets through one fan-in input: Dagster skips such an op only when all its sources gave
+nothing (`ActiveExecution._should_skip_step`), and the first source, `begin`, is its own and always gives something.
+When an asset raised (the disk is full, say) the last step does not run: that run is a failure already.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+from dagster._core.definitions.composition import MappedInputPlaceholder  # no public name for a mapped fan-in
+
+from partner_pipelines.defs.columns import described_columns
+from partner_pipelines.defs.published import published_columns
+from partner_pipelines.defs.resources import PartnerHouse, current_data
+from partner_pipelines.defs.run_record import RunRecord, record_run, run_record
+from partner_pipelines.defs.run_report import asset_key, metadata_of
+from partner_pipelines.defs.table_assets import OWNERS, Event
+
+CALLS = "audit.api_calls"
+RUNS = "audit.runs"
+_COLUMNS = "dagster/column_schema"
+
+
+@dg.multi_asset(
+    name="audit__api_calls",
+    specs=[
+        dg.AssetSpec(
+            asset_key(CALLS),
+            group_name="audit",
+            description=(
+                "One row per attempt at a call of a partner's API.\n\nSource: the audit trail, docs/design.md, "
+                '"The trail\'s format".\n\nRefresh: every hour, and whenever something is written to the warehouse.'
+            ),
+            owners=OWNERS,
+            kinds={"python", "duckdb"},
+            tags={"personal_data": "none"},
+            metadata={"dagster/table_name": CALLS},
+        )
+    ],
+)
+def api_calls(context: dg.AssetExecutionContext, house: PartnerHouse) -> Iterator[Event]:
+    """Loads what the trail has and the table has not."""
+    from partner_pipelines.sync.audit import load_calls  # noqa: PLC0415 - httpx and DuckDB load with the work
+
+    outcome = house.work(context, load_calls)
+    columns = described_columns(published_columns(current_data(), CALLS))
+    metadata = metadata_of(outcome.tables[CALLS], outcome) | {_COLUMNS: dg.MetadataValue.table_schema(columns)}
+    yield dg.MaterializeResult(asset_key=asset_key(CALLS), metadata=metadata)
+
+
+@dg.op(out=dg.Out(dg.Nothing), description="Gives the last step a source that is never skipped.")
+def begin() -> None:
+    """Nothing to do."""
+
+
+@dg.op(
+    ins={"finished": dg.In(dg.Nothing)},
+    out=dg.Out(dg.Nothing),
+    # Checks do not stand before this op in the graph: where steps come one by one, it waits for them all the same.
+    tags={"dagster/priority": "-100"},
+    description="Records the run; fails it when a connection failed.",
+)
+def end(context: dg.OpExecutionContext, house: PartnerHouse) -> Iterator[dg.Output[None]]:
+    """Runs last, and raises what the assets only told."""
+    record = run_record(context.instance, context.run_id)
+    rows = house.work(context, lambda opened: record_run(opened, record))
+    yield dg.Output(None, metadata=_shown(record, rows))
+    if record.failures:
+        raise dg.Failure(
+            record.sentence, metadata={"failures": dg.MetadataValue.json(record.failures)}, allow_retries=False
+        )
+
+
+def build_runs(tables: Sequence[str]) -> dg.AssetsDefinition:
+    """The asset `audit/runs`, the last step of runs over these tables."""
+    names = {table.replace(".", "__"): asset_key(table) for table in tables}
+    sources: list[dg.DependencyDefinition | type[MappedInputPlaceholder]] = [dg.DependencyDefinition("begin")]
+    sources += [MappedInputPlaceholder] * len(names)
+    graph = dg.GraphDefinition(
+        name="audit__runs",
+        node_defs=[begin, end],
+        dependencies={"end": {"finished": dg.MultiDependencyDefinition(sources)}},
+        input_mappings=[
+            dg.InputMapping(
+                graph_input_name=name, mapped_node_name="end", mapped_node_input_name="finished", fan_in_index=place
+            )
+            for place, name in enumerate(names, start=1)
+        ],
+        output_mappings=[
+            dg.OutputMapping(graph_output_name="result", mapped_node_name="end", mapped_node_output_name="result")
+        ],
+    )
+    runs = dg.AssetsDefinition.from_graph(
+        graph, keys_by_input_name=names, keys_by_output_name={"result": asset_key(RUNS)}
+    )
+    return runs.map_asset_specs(_describe_runs)
+
+
+def _describe_runs(spec: dg.AssetSpec) -> dg.AssetSpec:
+    return spec.replace_attributes(
+        group_name="audit",
+        description=(
+            "One row per run that came to its last step.\n\nSource: the run's own events.\n\n"
+            "Refresh: the last step of every run; it fails the run when a connection failed."
+        ),
+        owners=OWNERS,
+        kinds={"python", "duckdb"},
+        tags={"personal_data": "none"},
+        metadata={"dagster/table_name": RUNS},
+    )
+
+
+def _shown(record: RunRecord, rows: int) -> dict[str, dg.MetadataValue]:
+    columns = described_columns(published_columns(current_data(), RUNS))
+    return {
+        "dagster/row_count": dg.MetadataValue.int(rows),
+        "success": dg.MetadataValue.bool(not record.failures),
+        "failures": dg.MetadataValue.json(record.failures),
+        _COLUMNS: dg.MetadataValue.table_schema(columns),
+    }

@@ -1,0 +1,63 @@
+"""The published file as the UI shows it. Never the working one: a look at it would block whoever writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any
+
+from partner_pipelines.models.fields import Privacy
+from partner_pipelines.state.data_directory import DataDirectory
+from partner_pipelines.warehouse.statements import quoted
+from partner_pipelines.warehouse.tables import TABLES
+
+PREVIEW_ROWS = 5
+_LONGEST_SHOWN = 40
+
+
+def preview(data: DataDirectory, table: str) -> str:
+    """The rows that changed last, as a markdown table without personal columns."""
+    spec = TABLES[table]
+    shown = ["connection", *(column.name for column in spec.columns if column.privacy is not Privacy.PERSONAL)]
+    columns = ", ".join(map(quoted, shown))
+    keys = ", ".join(map(quoted, ("connection", *spec.key)))
+    return _markdown(
+        shown,
+        query(
+            data,
+            f"SELECT {columns} FROM {quoted(table)} WHERE deleted_at IS NULL "  # noqa: S608 - names of the specs
+            f"ORDER BY changed_at DESC, {keys} LIMIT {PREVIEW_ROWS}",
+        ),
+    )
+
+
+def published_columns(data: DataDirectory, table: str) -> dict[str, tuple[str, str]]:
+    """(type, description) of each column, by name, as the published file says."""
+    schema, _, name = table.partition(".")
+    found = query(
+        data,
+        "SELECT column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "
+        "WHERE schema_name = $schema AND table_name = $name ORDER BY column_index",
+        schema=schema,
+        name=name,
+    )
+    return {column: (kind, comment) for column, kind, comment in found}
+
+
+def query(data: DataDirectory, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    """The rows of one query. Raises UsageError (nothing is published yet), StateError."""
+    from partner_pipelines.warehouse.reading import open_published  # noqa: PLC0415 - DuckDB loads when it is needed
+
+    with closing(open_published(data)) as database:
+        return database.execute(sql, parameters or None).fetchall()
+
+
+def _markdown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = [columns, ["---"] * len(columns), *([_cell(value) for value in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    shown = "" if value is None else " ".join(str(value).split())
+    shown = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
+    return shown.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

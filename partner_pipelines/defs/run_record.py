@@ -1,0 +1,101 @@
+"""One row per run in `audit.runs`: what the run's own events say when everything else is done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from partner_pipelines.clock import now
+from partner_pipelines.defs.run_report import TableReport, table_reports
+
+if TYPE_CHECKING:
+    from partner_pipelines.sync.house import House
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS audit.runs (
+    run_id      VARCHAR NOT NULL,
+    started_at  TIMESTAMPTZ NOT NULL,
+    finished_at TIMESTAMPTZ NOT NULL,
+    success     BOOLEAN NOT NULL,
+    failures    JSON NOT NULL,
+    requests    JSON NOT NULL,
+    backlog     JSON NOT NULL
+);
+COMMENT ON TABLE audit.runs IS 'one row per run that came to its last step. Source: the run''s events in Dagster';
+COMMENT ON COLUMN audit.runs.run_id IS 'Dagster''s id of the run (audit.api_calls.run_id) [internal]';
+COMMENT ON COLUMN audit.runs.started_at IS 'When it began [internal]';
+COMMENT ON COLUMN audit.runs.finished_at IS 'When its last step began [internal]';
+COMMENT ON COLUMN audit.runs.success IS 'No connection failed [internal]';
+COMMENT ON COLUMN audit.runs.failures IS 'A sentence for each table and connection that failed [internal]';
+COMMENT ON COLUMN audit.runs.requests IS 'How many requests each connection made [internal]';
+COMMENT ON COLUMN audit.runs.backlog IS 'How much each connection has left to fetch [internal]';
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run. `failures`: a sentence by table and connection."""
+
+    run_id: str
+    started_at: datetime
+    failures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    requests: Mapping[str, int] = field(default_factory=dict)
+    backlog: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def sentence(self) -> str:
+        """What failed, each sentence once: tables of one step fail for the same reason."""
+        told = {
+            f"{connection}: {sentence}"
+            for by_connection in self.failures.values()
+            for connection, sentence in by_connection.items()
+        }
+        return f"not every connection was loaded: {'; '.join(sorted(told))}"
+
+
+def run_record(instance: dg.DagsterInstance, run_id: str) -> RunRecord:
+    """What the run's steps said."""
+    reports = table_reports(instance, run_id)
+    found = instance.get_run_record_by_id(run_id)
+    started = datetime.fromtimestamp(found.start_time, UTC) if found and found.start_time else now()
+    return RunRecord(
+        run_id,
+        started,
+        {report.table: report.failed for report in reports if report.failed},
+        summed(reports, "requests"),
+        summed(reports, "backlog"),
+    )
+
+
+def summed(reports: Iterable[TableReport], name: str) -> dict[str, int]:
+    """`requests` or `backlog` by connection, over the steps: the tables of one step tell the same, so one counts."""
+    total: dict[str, int] = {}
+    by_step: dict[str, Mapping[str, int]] = {report.step_key: getattr(report, name) for report in reports}
+    for counts in by_step.values():
+        for connection, count in counts.items():
+            total[connection] = total.get(connection, 0) + count
+    return total
+
+
+def record_run(house: House, record: RunRecord) -> int:
+    """The row is in `audit.runs`, the whole trail in `audit.api_calls`, both published; how many runs there are."""
+    from partner_pipelines.warehouse.publish import publish  # noqa: PLC0415 - DuckDB loads with the work
+    from partner_pipelines.warehouse.schema import note_change  # noqa: PLC0415
+
+    values = (record.failures, record.requests, record.backlog)
+    with house.warehouse.writing() as database:
+        database.execute(_TABLE)
+        database.execute("DELETE FROM audit.runs WHERE run_id = ?", [record.run_id])
+        database.execute(
+            "INSERT INTO audit.runs VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [record.run_id, record.started_at, now(), not record.failures, *map(json.dumps, values)],
+        )
+        counted = database.execute("SELECT count(*) FROM audit.runs").fetchone()
+        note_change(database)
+    publish(house.warehouse)
+    return int(counted[0]) if counted else 0

@@ -1,0 +1,67 @@
+"""When what is refreshed. Each job ends with the run's last step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import dagster as dg
+
+from partner_pipelines.defs import audit, openmoove
+from partner_pipelines.defs.run_report import asset_key
+
+SWITCH = "PARTNER_PIPELINES_SCHEDULES"
+"""`up` sets it to `running` for its code server: the schedules then run unless somebody stopped one in the UI."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """One job and its schedule."""
+
+    job: str
+    schedule: str
+    tables: tuple[str, ...]
+    cron: str
+    description: str
+
+
+REFRESHES = (
+    Refresh("refresh_units", "units_three_times_a_day", ("resman.units",), "0 6,14,20 * * *", "ResMan's units"),
+    Refresh("refresh_leads", "leads_every_15_minutes", ("resman.leads",), "*/15 * * * *", "ResMan's leads"),
+    Refresh("refresh_employees", "employees_daily", ("resman.employees",), "0 5 * * *", "ResMan's employees"),
+    Refresh("refresh_documents", "documents_hourly", ("resman.documents",), "20 * * * *", "ResMan's documents"),
+    Refresh("refresh_openmoove", "openmoove_hourly", openmoove.TABLES, "0 * * * *", "OpenMoove's four tables"),
+    Refresh("load_api_calls", "api_calls_hourly", (audit.CALLS,), "50 * * * *", "the audit trail"),
+)
+
+
+def default_schedule_status() -> dg.DefaultScheduleStatus:
+    """RUNNING below `up`, else STOPPED: `dg dev` must not call a partner because somebody looks at the graph."""
+    running = dg.EnvVar(SWITCH).get_value() == "running"
+    return dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
+
+
+def default_sensor_status() -> dg.DefaultSensorStatus:
+    """As for schedules."""
+    return dg.DefaultSensorStatus[default_schedule_status().name]
+
+
+def build_schedules(timezone: str) -> list[dg.ScheduleDefinition]:
+    """A schedule for each job."""
+    return [_schedule(refresh, timezone) for refresh in REFRESHES]
+
+
+def _schedule(refresh: Refresh, timezone: str) -> dg.ScheduleDefinition:
+    tables = (*refresh.tables, audit.RUNS)
+    job = dg.define_asset_job(
+        refresh.job,
+        selection=dg.AssetSelection.assets(*map(asset_key, tables)),
+        description=f"Refreshes {refresh.description}, and records the run.",
+    )
+    return dg.ScheduleDefinition(
+        name=refresh.schedule,
+        job=job,
+        cron_schedule=refresh.cron,
+        execution_timezone=timezone,
+        description=f"Refreshes {refresh.description}.",
+        default_status=default_schedule_status(),
+    )
