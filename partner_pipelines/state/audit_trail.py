@@ -11,11 +11,11 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
+from partner_pipelines.clock import now
 from partner_pipelines.errors import AuditUnavailableError
 from partner_pipelines.models.call import CallIntent, CallOutcome
 from partner_pipelines.state.audit_segment import MAX_UNSENT, Segment
@@ -111,7 +111,7 @@ class AuditTrail:
         Raises:
             AuditUnavailableError: the trail cannot be written.
         """
-        record = {"kind": "event", "event": event, "at": datetime.now(UTC), "facts": facts}
+        record = {"kind": "event", "event": event, "at": now(), "facts": facts}
         with self._lock:
             self._write(lambda segment: segment.append_visibly(record))
 
@@ -121,7 +121,7 @@ class AuditTrail:
         Raises:
             AuditUnavailableError: the last record cannot be written; the segment is unlocked all the same.
         """
-        record = {"kind": "closed", "at": datetime.now(UTC)}
+        record = {"kind": "closed", "at": now()}
         with self._lock:
             if self._segment is None:
                 return

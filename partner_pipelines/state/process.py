@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Self
 
 
+@cache
 def boot_id() -> str:
     """The same text until the machine boots again. Raises OSError."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -31,19 +32,25 @@ class ProcessIdentity:
     started: int
     namespace: int
 
-    @classmethod
-    def current(cls) -> Self:
-        """This process. Raises OSError."""
-        return cls(os.getpid(), _started(os.getpid()), _namespace())
-
     def is_known_dead(self) -> bool:
         """True only when it is certain: no process of this number, or one that started at another time."""
-        if self.namespace != _namespace():
+        if self.namespace != current_process().namespace:
             return False
         try:
             return _started(self.pid) != self.started
         except (FileNotFoundError, ProcessLookupError):
             return True
+        except OSError:
+            return False
+
+
+@cache
+def current_process() -> ProcessIdentity:
+    """This process. Raises OSError."""
+    return ProcessIdentity(os.getpid(), _started(os.getpid()), Path("/proc/self/ns/pid").stat().st_ino)
+
+
+os.register_at_fork(after_in_child=current_process.cache_clear)
 
 
 def _started(pid: int) -> int:
@@ -53,7 +60,3 @@ def _started(pid: int) -> int:
     state, started = fields[0], int(fields[19])
     # A zombie sends nothing any more, though its number is taken until its parent has asked for it.
     return 0 if state in (b"Z", b"X") else started
-
-
-def _namespace() -> int:
-    return Path("/proc/self/ns/pid").stat().st_ino
