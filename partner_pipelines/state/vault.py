@@ -10,10 +10,10 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from partner_pipelines.errors import NewerSchemaError, StateError
 from partner_pipelines.state.files import PRIVATE_FILE, locked, make_directory, state_errors, sync_directory
@@ -42,8 +42,7 @@ DELETE FROM person_values WHERE connection = ? AND kind = ? AND person_id = ? AN
 """
 
 
-@dataclass(frozen=True, slots=True)
-class VaultRow:
+class VaultRow(NamedTuple):
     """One value of one person. `kind` is the table's name; `value` None means that the partner has none any more.
 
     `as_of` is when the partner was asked: of two values the later one stays.
@@ -53,8 +52,12 @@ class VaultRow:
     kind: str
     person_id: str
     field: str
-    value: str | None = dataclass_field(repr=False)
+    value: str | None
     as_of: datetime
+
+    def __repr__(self) -> str:
+        """Everything but the value."""
+        return f"VaultRow({self.connection!r}, {self.kind!r}, {self.person_id!r}, {self.field!r}, …)"
 
 
 class Vault:
@@ -105,13 +108,18 @@ class Vault:
 def _parameters(rows: Sequence[VaultRow]) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
     kept: list[tuple[str, ...]] = []
     gone: list[tuple[str, ...]] = []
-    for row in rows:
-        as_of = row.as_of.astimezone(UTC).isoformat(timespec="microseconds")
-        if row.value is None:
-            gone.append((row.connection, row.kind, row.person_id, row.field, as_of))
+    for connection, kind, person_id, name, value, as_of in rows:
+        if value is None:
+            gone.append((connection, kind, person_id, name, _text(as_of)))
         else:
-            kept.append((row.connection, row.kind, row.person_id, row.field, row.value, as_of))
+            kept.append((connection, kind, person_id, name, value, _text(as_of)))
     return kept, gone
+
+
+@lru_cache(maxsize=1_000)
+def _text(as_of: datetime) -> str:
+    """A time that sorts as text."""
+    return as_of.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _selection(connection: str | None) -> tuple[str, tuple[str, ...]]:

@@ -14,6 +14,7 @@ from duckdb import DuckDBPyConnection
 from partner_pipelines.state.vault import Vault
 from partner_pipelines.warehouse.decompose import REJECTED
 from partner_pipelines.warehouse.memory_file import json_lines
+from partner_pipelines.warehouse.parameters import execute
 from partner_pipelines.warehouse.sql_files import sql
 from partner_pipelines.warehouse.statements import literal, person_expression, quoted
 from partner_pipelines.warehouse.tables import TABLES, Table
@@ -28,7 +29,7 @@ def create_full_views(database: DuckDBPyConnection, version: Path, vault: Path) 
         for row in rows
     )
     with json_lines(described) as file:
-        database.execute(sql("load_vault"), {"file": file})
+        execute(database, sql("load_vault"), {"file": file})
     for schema, name in _published(database):
         full_name = f"{schema}.{name}"
         database.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")

@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 
 from partner_pipelines.clock import now
 from partner_pipelines.warehouse.listings import Listing, last_listing_started
+from partner_pipelines.warehouse.parameters import Value, execute
 from partner_pipelines.warehouse.schema import note_change
 from partner_pipelines.warehouse.sql_files import sql
 from partner_pipelines.warehouse.statements import count_gone_statement, mark_gone_statement
@@ -56,21 +57,19 @@ def mark_gone(database: DuckDBPyConnection, listing: Listing) -> GoneRows:
     if before is None:
         return GoneRows()
     names = tuple(sorted(listing.filter))
-    values: dict[str, object] = {f"filter_{number}": list(listing.filter[name]) for number, name in enumerate(names)}
-    values |= {"connection": listing.connection, "before": before}
-    counted = database.execute(count_gone_statement(listing.table, names), values).fetchone()
+    values: dict[str, Value] = {f"filter_{number}": list(listing.filter[name]) for number, name in enumerate(names)}
+    values |= {"connection": listing.connection, "before": before, "started_at": listing.started_at, "now": now()}
+    counted = execute(database, count_gone_statement(listing.table, names), values).fetchone()
     assert counted is not None
     candidates, total, unclear = counted
     if not candidates or unclear or too_many_gone(candidates, total):
         return GoneRows(0, candidates, total, unclear)
-    database.execute(
-        mark_gone_statement(listing.table, names), {**values, "started_at": listing.started_at, "now": now()}
-    )
+    execute(database, mark_gone_statement(listing.table, names))
     note_change(database)
     return GoneRows(candidates, candidates, total)
 
 
 def gone_candidates(database: DuckDBPyConnection, listing: Listing) -> list[int]:
     """OpenMoove's living properties that were not seen since the listing began: ask for the detail of each."""
-    values = {"connection": listing.connection, "started_at": listing.started_at}
-    return [found for (found,) in database.execute(sql("gone_candidates"), values).fetchall()]
+    values: dict[str, Value] = {"connection": listing.connection, "started_at": listing.started_at}
+    return [found for (found,) in execute(database, sql("gone_candidates"), values).fetchall()]

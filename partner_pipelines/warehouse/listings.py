@@ -9,6 +9,8 @@ from datetime import datetime
 import orjson
 from duckdb import DuckDBPyConnection
 
+from partner_pipelines.warehouse.parameters import Value, execute
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -35,17 +37,20 @@ class Listing:
 
 def record_listing(database: DuckDBPyConnection, listing: Listing) -> None:
     """The listing counts from now on. Record it after its rows are merged, or in the same transaction."""
-    database.execute(
-        "INSERT INTO internal.listings VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [
-            listing.table,
-            listing.connection,
-            listing.filter_text,
-            listing.started_at,
-            listing.finished_at,
-            listing.rows,
-            listing.run_id,
-        ],
+    values: dict[str, Value] = {
+        "listing": listing.table,
+        "connection": listing.connection,
+        "filter": listing.filter_text,
+        "started_at": listing.started_at,
+        "finished_at": listing.finished_at,
+        "rows": listing.rows,
+        "run_id": listing.run_id,
+    }
+    execute(
+        database,
+        "INSERT INTO internal.listings VALUES "
+        "($listing, $connection, $filter, $started_at, $finished_at, $rows, $run_id)",
+        values,
     )
 
 
@@ -53,11 +58,12 @@ def last_listing_started(
     database: DuckDBPyConnection, table: str, connection: str, before: datetime | None = None, filter_text: str = "{}"
 ) -> datetime | None:
     """When the last finished listing with this filter began (of those that began before `before`), if there is one."""
-    found = database.execute(
+    found = execute(
+        database,
         """
         SELECT max(started_at) FROM internal.listings
         WHERE listing = $table AND connection = $connection AND filter = $filter
-            AND ($before IS NULL OR started_at < $before)
+            AND ($before IS NULL OR started_at < CAST($before AS TIMESTAMPTZ))
         """,
         {"table": table, "connection": connection, "filter": filter_text, "before": before},
     ).fetchone()

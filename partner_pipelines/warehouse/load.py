@@ -6,7 +6,7 @@ A killed process leaves either a file that is not merged, or one that `internal.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from partner_pipelines.state.files import state_errors
 from partner_pipelines.state.landing import Landing
 from partner_pipelines.warehouse import statements
 from partner_pipelines.warehouse.connection import Session, Warehouse
+from partner_pipelines.warehouse.parameters import Value, bind, execute
 from partner_pipelines.warehouse.schema import note_change
 from partner_pipelines.warehouse.sql_files import sql
 from partner_pipelines.warehouse.tables import GONE, TABLES
@@ -75,21 +76,16 @@ def merge_landed(
     if not landing.waiting(connection):
         return MergeResult()
     result = MergeResult()
-    content_key = warehouse.data.key("content").hex()
+    common: dict[str, Value] = {"content_key": warehouse.data.key("content").hex(), "run": run_started_at}
     with warehouse.session() as session:
         landing.clean()
         for files in _portions(_unmerged(session, landing, connection)):
             with session.transaction() as database:
-                result += _merge(database, files, _Parameters(now(), run_started_at, content_key))
+                values = {"files": [str(path) for path in files], "names": [path.name for path in files]}
+                bind(database, common | values | {"now": now()})
+                result += _merge(database, len(files))
             landing.remove(files)
     return result
-
-
-@dataclass(frozen=True, slots=True)
-class _Parameters:
-    now: datetime
-    run_started_at: datetime
-    content_key: str = field(repr=False)
 
 
 def _unmerged(session: Session, landing: Landing, connection: str | None) -> list[Path]:
@@ -120,42 +116,39 @@ def _portions(files: Iterable[Path]) -> Iterator[list[Path]]:
         yield portion
 
 
-def _merge(database: DuckDBPyConnection, files: Sequence[Path], parameters: _Parameters) -> MergeResult:
-    """One transaction's work: stage, merge, mark what is gone, remember the files."""
-    paths = [str(path) for path in files]
-    given = _read(database, paths)
-    changes = {name: _merge_table(database, name, paths, parameters) for name in TABLES if name in given}
-    for name, deleted in _mark_gone(database, parameters.now).items():
+def _merge(database: DuckDBPyConnection, files: int) -> MergeResult:
+    """One transaction's work on what is bound: stage, merge, mark what is gone, remember the files."""
+    given = _read(database)
+    changes = {name: _merge_table(database, name) for name in TABLES if name in given}
+    for name, deleted in _mark_gone(database).items():
         changes[name] = changes.get(name, TableChanges()) + TableChanges(deleted=deleted)
     for name, rejected in _reject(database).items():
         changes[name] = changes.get(name, TableChanges()) + TableChanges(rejected=rejected)
-    names = [path.name for path in files]
-    database.execute("INSERT INTO internal.landed SELECT unnest($names), $now", {"names": names, "now": parameters.now})
+    execute(database, "INSERT INTO internal.landed SELECT unnest($names), $now")
     note_change(database)
-    return MergeResult(changes, len(files))
+    return MergeResult(changes, files)
 
 
-def _read(database: DuckDBPyConnection, files: list[str]) -> set[str]:
+def _read(database: DuckDBPyConnection) -> set[str]:
     """The answers' heads, and which of them are stale; returns the tables that they give rows of."""
-    database.execute(statements.read_heads_statement(), {"files": files})
+    execute(database, statements.read_heads_statement())
     database.execute(sql("find_stale"))
     given = database.execute("SELECT DISTINCT unnest(gives) FROM answers").fetchall()
     return {name for (name,) in given}
 
 
-def _merge_table(database: DuckDBPyConnection, name: str, files: list[str], parameters: _Parameters) -> TableChanges:
-    database.execute(statements.stage_statement(name), {"files": files})
-    database.execute(statements.merged_statement(name), {"content_key": parameters.content_key})
-    counted = database.execute(
-        "SELECT count(*) FILTER (is_new), count(*) FILTER (is_changed AND changed_before < $run) FROM merged",
-        {"run": parameters.run_started_at},
+def _merge_table(database: DuckDBPyConnection, name: str) -> TableChanges:
+    execute(database, statements.stage_statement(name))
+    execute(database, statements.merged_statement(name))
+    counted = execute(
+        database, "SELECT count(*) FILTER (is_new), count(*) FILTER (is_changed AND changed_before < $run) FROM merged"
     ).fetchone()
     assert counted is not None
-    database.execute(statements.merge_statement(name), {"now": parameters.now})
+    execute(database, statements.merge_statement(name))
     return TableChanges(inserted=counted[0], updated=counted[1])
 
 
-def _mark_gone(database: DuckDBPyConnection, at: datetime) -> Counter[str]:
+def _mark_gone(database: DuckDBPyConnection) -> Counter[str]:
     """Rows that the answers show to be gone, marked; how many by table."""
     sources = {source for (source,) in database.execute("SELECT DISTINCT source FROM answers").fetchall()}
     steps: list[tuple[str, str]] = []
@@ -166,16 +159,16 @@ def _mark_gone(database: DuckDBPyConnection, at: datetime) -> Counter[str]:
     if "openmoove.detail" in sources:
         steps.append(("team_members", "mark_absent_team_members"))
     if steps or "openmoove.list" in sources:
-        database.execute(sql("restore_sellers"), {"now": at})
+        execute(database, sql("restore_sellers"))
         steps.append(("sellers", "mark_sellers_without_property"))
     deleted: Counter[str] = Counter()
     for name, step in steps:
-        deleted[f"openmoove.{name}"] += _count(database, step, at)
+        deleted[f"openmoove.{name}"] += _count(database, step)
     return deleted
 
 
-def _count(database: DuckDBPyConnection, step: str, at: datetime) -> int:
-    found = database.execute(sql(step), {"now": at}).fetchone()
+def _count(database: DuckDBPyConnection, step: str) -> int:
+    found = execute(database, sql(step)).fetchone()
     return int(found[0]) if found else 0
 
 

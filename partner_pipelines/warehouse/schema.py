@@ -10,6 +10,7 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from partner_pipelines.errors import NewerSchemaError
+from partner_pipelines.warehouse.parameters import execute
 from partner_pipelines.warehouse.sql_files import sql
 from partner_pipelines.warehouse.statements import create_statements
 from partner_pipelines.warehouse.tables import TABLES
@@ -64,7 +65,7 @@ def changes(connection: DuckDBPyConnection) -> int:
 def _write_facts(connection: DuckDBPyConnection, facts: dict[str, str]) -> None:
     connection.execute("DELETE FROM internal.meta")
     for name, value in ({"changes": "0"} | facts).items():
-        connection.execute("INSERT INTO internal.meta VALUES (?, ?)", [name, value])
+        execute(connection, "INSERT INTO internal.meta VALUES ($name, $value)", {"name": name, "value": value})
 
 
 @lru_cache(maxsize=1)

@@ -13,6 +13,7 @@ from duckdb import DuckDBPyConnection
 
 from partner_pipelines.state.audit_reader import SegmentPosition, SegmentRead, read_segments
 from partner_pipelines.warehouse.memory_file import json_lines
+from partner_pipelines.warehouse.parameters import Value, execute
 from partner_pipelines.warehouse.schema import note_change
 from partner_pipelines.warehouse.sql_files import sql
 
@@ -48,10 +49,14 @@ def _positions(connection: DuckDBPyConnection) -> dict[str, SegmentPosition]:
 def _insert(connection: DuckDBPyConnection, statement: str, rows: Sequence[dict[str, Any]]) -> None:
     if rows:
         with json_lines(rows) as file:
-            connection.execute(sql(statement), {"file": file})
+            execute(connection, sql(statement), {"file": file})
 
 
 def _keep_position(connection: DuckDBPyConnection, read: SegmentRead) -> None:
-    connection.execute("DELETE FROM internal.segments WHERE segment = ?", [read.segment])
-    row = [read.segment, read.position.to_json(), read.damage]
-    connection.execute("INSERT INTO internal.segments VALUES (?, ?, ?)", row)
+    values: dict[str, Value] = {
+        "segment": read.segment,
+        "position": read.position.to_json(),
+        "damage": read.damage,
+    }
+    execute(connection, "DELETE FROM internal.segments WHERE segment = $segment", values)
+    execute(connection, "INSERT INTO internal.segments VALUES ($segment, $position, $damage)")
