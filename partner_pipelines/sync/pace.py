@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from statistics import median
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -54,7 +53,8 @@ class Pace:
             began = time.perf_counter()
             results.append(work(item))
             took.append(time.perf_counter() - began)
-        self._wide = self._width > 1 and median(took) > WORTH_THREADS_SECONDS
+        # The quickest tells the partner's latency; the others may have waited for a busy processor here
+        self._wide = self._width > 1 and min(took) > WORTH_THREADS_SECONDS
         return results
 
     def _map_wide(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
