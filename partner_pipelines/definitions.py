@@ -8,6 +8,7 @@ from __future__ import annotations
 import dagster as dg
 
 from partner_pipelines.defs import audit, openmoove, resman
+from partner_pipelines.defs.checks import CHECKS
 from partner_pipelines.defs.executors import EXECUTORS
 from partner_pipelines.defs.resources import PartnerHouse
 from partner_pipelines.defs.schedules import build_schedules
@@ -19,6 +20,7 @@ _tables = (*resman.TABLES, *openmoove.TABLES, audit.CALLS)
 
 defs = dg.Definitions(
     assets=[*resman.ASSETS, openmoove.openmoove_tables, audit.api_calls, audit.build_runs(_tables)],
+    asset_checks=CHECKS,
     schedules=build_schedules(_settings.timezone),
     sensors=[dead_runs_are_failed],
     executor=EXECUTORS[_settings.executor],

@@ -73,9 +73,7 @@ def open_instance(data: DataDirectory) -> DagsterInstance:
         NewerSchemaError: a newer version of this program or of Dagster wrote it.
         StateError: it cannot be made or read, or another program made it.
     """
-    home = make_home(data)
-    with _storage_errors(home):
-        return DagsterInstance.from_config(str(home))
+    return _open(make_home(data))
 
 
 def make_home(data: DataDirectory) -> Path:
@@ -114,7 +112,7 @@ def _make_whole(home: Path) -> None:
 
 def _open_every_storage(home: Path) -> None:
     """Each storage makes its database when it is first opened, and alembic stamps it."""
-    with _storage_errors(home), DagsterInstance.from_config(str(home)) as instance:
+    with storage_errors(home), _open(home) as instance:
         instance.get_runs_count()
         instance.all_instigator_state()
         instance.get_asset_records(None)
@@ -123,7 +121,7 @@ def _open_every_storage(home: Path) -> None:
 def _upgrade(home: Path, found: str) -> None:
     if _numbers(found) > _numbers(__version__):
         raise NewerSchemaError(f"{home} was written by dagster {found}, this is {__version__}: upgrade this program")
-    with _storage_errors(home), DagsterInstance.from_config(str(home)) as instance:
+    with storage_errors(home), _open(home) as instance:
         instance.upgrade()
     _write_stamp(home)
 
@@ -155,10 +153,21 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 @contextmanager
-def _storage_errors(home: Path) -> Iterator[None]:
-    """Turns what Dagster and its SQLite say into a StateError of one line."""
+def storage_errors(home: Path) -> Iterator[None]:
+    """Turns what SQLite and the disk say into a StateError of one line."""
     try:
         yield
-    except (dg.DagsterError, SQLAlchemyError, sqlite3.Error, OSError) as error:
-        words = str(error).strip().partition("\n")[0]
-        raise StateError(f"cannot open Dagster's storage in {home}: {words}") from error
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise StateError(f"Dagster's storage in {home} cannot be used: {_one_line(error)}") from error
+
+
+def _open(home: Path) -> DagsterInstance:
+    with storage_errors(home):
+        try:
+            return DagsterInstance.from_config(str(home))
+        except dg.DagsterError as error:
+            raise StateError(f"{home / 'dagster.yaml'} cannot be used: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

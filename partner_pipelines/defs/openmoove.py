@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from partner_pipelines.defs.resources import PartnerHouse, current_data
+from partner_pipelines.defs.resources import PartnerHouse
 from partner_pipelines.defs.table_assets import Event, report, sync_check_specs, table_spec
 
 REFRESH = "every hour, as far as the request budget goes; what is left is the next run's"
@@ -24,4 +24,4 @@ def openmoove_tables(context: dg.AssetExecutionContext, house: PartnerHouse) -> 
     """List, plan, fetch what is due, load."""
     from partner_pipelines.sync.openmoove import sync_properties  # noqa: PLC0415 - httpx and DuckDB load with the work
 
-    yield from report(context, house.work(context, sync_properties), current_data())
+    yield from report(context, house.work(context, sync_properties))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from partner_pipelines.defs.resources import PartnerHouse, current_data
+from partner_pipelines.defs.resources import PartnerHouse
 from partner_pipelines.defs.table_assets import Event, report, sync_check_specs, table_spec
 
 REFRESH = {
@@ -29,7 +29,7 @@ def build_asset(kind: str, refresh: str) -> dg.AssetsDefinition:
     def sync(context: dg.AssetExecutionContext, house: PartnerHouse) -> Iterator[Event]:
         from partner_pipelines.sync.resman import sync_kind  # noqa: PLC0415 - httpx and DuckDB load with the work
 
-        yield from report(context, house.work(context, lambda opened: sync_kind(opened, kind)), current_data())
+        yield from report(context, house.work(context, lambda opened: sync_kind(opened, kind)))
 
     return sync
 

@@ -70,7 +70,7 @@ class PartnerHouse(dg.ConfigurableResource[None]):
 
         stop = _given[-1].stop if _given else StopSignal()
         with (
-            _failures(context),
+            sentences_only(context),
             _gentle(stop),
             open_house(current_settings(), run_id=context.run.run_id, stop=stop) as house,
         ):
@@ -84,8 +84,11 @@ def _gentle(stop: StopSignal) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _failures(context: Context) -> Iterator[None]:
-    """Only sentences of our own reach Dagster's storage: a library's error may quote the row it stumbled on."""
+def sentences_only(context: Context) -> Iterator[None]:
+    """Only sentences of our own reach Dagster's storage: a library's error may quote the row it stumbled on.
+
+    No `yield` of a step may stand inside: signals and Dagster's own exceptions are none of this one's business.
+    """
     try:
         yield
     except StoppedError:

@@ -8,8 +8,8 @@ import dagster as dg
 
 from partner_pipelines.defs.columns import column_schema
 from partner_pipelines.defs.published import preview
+from partner_pipelines.defs.resources import current_data, sentences_only
 from partner_pipelines.defs.run_report import asset_key, gave_something, metadata_of, table_name
-from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.sync.results import SyncOutcome, TableResult
 from partner_pipelines.warehouse.tables import TABLES
 
@@ -49,7 +49,7 @@ def sync_check_specs(tables: Iterable[str]) -> list[dg.AssetCheckSpec]:
     ]
 
 
-def report(context: dg.AssetExecutionContext, outcome: SyncOutcome, data: DataDirectory) -> Iterator[Event]:
+def report(context: dg.AssetExecutionContext, outcome: SyncOutcome) -> Iterator[Event]:
     """What the sync has done, for the tables and checks that were selected.
 
     A table that gave nothing yields no materialization: what depends on it is skipped, and its last one stays true.
@@ -60,7 +60,8 @@ def report(context: dg.AssetExecutionContext, outcome: SyncOutcome, data: DataDi
             continue
         metadata = metadata_of(result, outcome)
         if gave_something(result):
-            metadata["preview"] = dg.MetadataValue.md(preview(data, table))
+            with sentences_only(context):
+                metadata["preview"] = dg.MetadataValue.md(preview(current_data(), table))
             yield dg.MaterializeResult(asset_key=asset_key(table), metadata=metadata)
         else:
             context.log_event(dg.AssetObservation(asset_key(table), metadata=metadata))

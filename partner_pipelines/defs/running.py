@@ -1,0 +1,130 @@
+"""One run in this process, recorded where the UI looks."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.execution.api import execute_run_iterator  # the public execute_job names the run itself: too late
+from dagster._core.utils import make_new_run_id
+
+from partner_pipelines.defs import audit
+from partner_pipelines.defs.dead_runs import mark_dead_runs
+from partner_pipelines.defs.home import open_instance, storage_errors
+from partner_pipelines.defs.resources import given
+from partner_pipelines.defs.run_report import asset_key
+from partner_pipelines.defs.run_watch import Progress, RunWatch
+from partner_pipelines.defs.sync_report import SyncReport, build_report
+from partner_pipelines.errors import UsageError
+from partner_pipelines.settings import Settings
+from partner_pipelines.state.data_directory import open_data_directory
+from partner_pipelines.state.runs import run_lock
+from partner_pipelines.state.stop import StopSignal
+
+CODE_LOCATION = "partner_pipelines.definitions"
+"""The module that Dagster loads by name: below it this program only knows the name."""
+
+# The command shows progress in its own words; Dagster's events are in the UI.
+_QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def run_sync(
+    settings: Settings, *, selection: str | None = None, stop: StopSignal, progress: Progress | None = None
+) -> SyncReport:
+    """The selected assets are synced, in one run that the UI shows too. The settings must be the environment's.
+
+    Args:
+        settings: What `load_settings` gives in this process's environment: steps in other processes read it again.
+        selection: Dagster's syntax, `key:"resman/units" or group:openmoove`; None for everything.
+        stop: Ends the run when it is requested; SIGINT and SIGTERM request it.
+        progress: Called after each step.
+
+    Raises:
+        UsageError: the selection is wrong, or no partner is configured.
+        StateError: the data directory cannot be used.
+    """
+    began = time.monotonic()
+    settings.require_any_connection()
+    data = open_data_directory(settings.data_dir, settings.environment)
+    keys = select_assets(selection)
+    with open_instance(data) as instance, storage_errors(data.dagster), _signals_restored(), given(settings, stop):
+        mark_dead_runs(instance, data)
+        run_id = make_new_run_id()
+        watch = RunWatch(progress)
+        with run_lock(data.runs, run_id):
+            for event in _execute(instance, run_id, keys):
+                watch.see(event)
+        run = instance.get_run_by_id(run_id)
+        return build_report(
+            run_id,
+            watch.reports,
+            watch.broken_tables(instance, run_id),
+            success=run is not None and run.is_success,
+            stopped=stop.is_requested or watch.interrupted,
+            seconds=time.monotonic() - began,
+        )
+
+
+def select_assets(selection: str | None) -> frozenset[dg.AssetKey]:
+    """The assets that a selection names, and the run's last step. Raises UsageError."""
+    graph = _repository().get_definition().asset_graph
+    if selection is None:
+        return frozenset(graph.executable_asset_keys)
+    with warnings.catch_warnings():
+        # `group:` and `*` work; Dagster only says that their syntax may still change
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        try:
+            chosen = dg.AssetSelection.from_string(selection).resolve(graph)
+        except (dg.DagsterError, ValueError) as error:
+            raise UsageError(_wrong_selection(selection, graph.executable_asset_keys)) from error
+    if not chosen:
+        raise UsageError(_wrong_selection(selection, graph.executable_asset_keys))
+    return frozenset(chosen) | {asset_key(audit.RUNS)}
+
+
+def _wrong_selection(selection: str, keys: Any) -> str:
+    names = ", ".join(sorted(key.to_user_string() for key in keys))
+    return (
+        f'the selection {selection!r} selects no asset; write key:"resman/units" or group:openmoove; there are {names}'
+    )
+
+
+def _execute(instance: dg.DagsterInstance, run_id: str, keys: frozenset[dg.AssetKey]) -> Iterator[dg.DagsterEvent]:
+    job = _repository().get_reconstructable_job(IMPLICIT_ASSET_JOB_NAME)
+    run = instance.create_run_for_job(
+        job_def=job.get_definition(),
+        run_id=run_id,
+        run_config=_QUIET,
+        asset_selection=keys,
+        job_code_origin=job.get_python_origin(),
+    )
+    yield from execute_run_iterator(job, run, instance)
+
+
+@lru_cache(maxsize=1)
+def _repository() -> ReconstructableRepository:
+    """The code location, by the name under which processes of their own load it again."""
+    return ReconstructableRepository.for_module(CODE_LOCATION, "defs")
+
+
+@contextmanager
+def _signals_restored() -> Iterator[None]:
+    """Dagster replaces the handlers of SIGINT and SIGTERM and gives both the same one back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

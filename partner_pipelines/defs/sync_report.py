@@ -1,0 +1,76 @@
+"""What one `sync` has done, as the command prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from partner_pipelines.defs.run_record import summed
+from partner_pipelines.defs.run_report import TableReport
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """One run. `tables`: rows, inserted, updated, deleted of each loaded table. `stopped`: somebody ended the run."""
+
+    success: bool
+    run_id: str
+    tables: Mapping[str, Mapping[str, int]]
+    skipped: Mapping[str, str]
+    failed: Mapping[str, str]
+    requests: Mapping[str, int]
+    backlog: Mapping[str, int]
+    seconds: float
+    stopped: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Exactly the keys that interface.md promises of `sync --json`."""
+        return {
+            "success": self.success,
+            "run_id": self.run_id,
+            "tables": {table: dict(counts) for table, counts in self.tables.items()},
+            "skipped": dict(self.skipped),
+            "failed": dict(self.failed),
+            "requests": dict(self.requests),
+            "backlog": dict(self.backlog),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def build_report(
+    run_id: str,
+    reports: Iterable[TableReport],
+    broken: Mapping[str, str],
+    *,
+    success: bool,
+    stopped: bool,
+    seconds: float,
+) -> SyncReport:
+    """The report. `broken`: what stopped a table's step, by table."""
+    told = list(reports)
+    failed = {report.table: in_one(report.failed) for report in told if report.failed}
+    return SyncReport(
+        success=success,
+        run_id=run_id,
+        tables={report.table: _counts(report) for report in told if report.materialized},
+        skipped={report.table: in_one(report.skipped) for report in told if _is_skipped(report)},
+        failed=failed | dict(broken),
+        requests=summed(told, "requests"),
+        backlog=summed(told, "backlog"),
+        seconds=seconds,
+        stopped=stopped,
+    )
+
+
+def in_one(sentences: Mapping[str, str]) -> str:
+    """Sentences by connection as one text."""
+    return "; ".join(f"{connection}: {sentence}" for connection, sentence in sentences.items())
+
+
+def _is_skipped(report: TableReport) -> bool:
+    return not report.materialized and not report.failed
+
+
+def _counts(report: TableReport) -> dict[str, int]:
+    return {"rows": report.rows, **{name: report.counts[name] for name in ("inserted", "updated", "deleted")}}
