@@ -45,7 +45,7 @@ class Session:
 class Warehouse:
     """The warehouse of one data directory; for any number of processes and threads, one writer at a time."""
 
-    def __init__(self, data: DataDirectory, *, memory_limit: str = "96MB", threads: int = 2) -> None:
+    def __init__(self, data: DataDirectory, *, memory_limit: str = "96MB", threads: int = 1) -> None:
         self.data = data
         self._memory_limit = memory_limit
         self._threads = threads

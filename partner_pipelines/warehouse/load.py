@@ -139,6 +139,7 @@ def _read(database: DuckDBPyConnection) -> set[str]:
 
 def _merge_table(database: DuckDBPyConnection, name: str) -> TableChanges:
     execute(database, statements.stage_statement(name))
+    execute(database, statements.keep_latest_statement(name))
     execute(database, statements.merged_statement(name))
     counted = execute(
         database, "SELECT count(*) FILTER (is_new), count(*) FILTER (is_changed AND changed_before < $run) FROM merged"

@@ -31,7 +31,7 @@ _PARAMETER = re.compile(r"\$([a-z][a-z_0-9]*)")
 
 def bind(database: DuckDBPyConnection, values: Mapping[str, Value]) -> None:
     """`$name` has these values in what `execute` runs from now on; those bound before are forgotten."""
-    columns = ", ".join(f"{name}: '{_TYPES[type(value)]}'" for name, value in values.items())
+    columns = ", ".join(f"\"{name}\": '{_TYPES[type(value)]}'" for name, value in values.items())
     size = len(orjson.dumps(values)) + 1024
     with json_lines([values]) as file:
         database.execute(
@@ -49,4 +49,4 @@ def execute(database: DuckDBPyConnection, text: str, values: Mapping[str, Value]
 
 @lru_cache(maxsize=1_000)
 def _with_variables(text: str) -> str:
-    return _PARAMETER.sub(r"getvariable('given').\1", text)
+    return _PARAMETER.sub(lambda found: f"getvariable('given').\"{found[1]}\"", text)

@@ -95,27 +95,33 @@ def create_statements(table: Table) -> list[str]:
 
 @lru_cache(maxsize=100)
 def stage_statement(name: str) -> str:
-    """The temporary table `staged`: of each source the latest news of each row. Parameter: $files."""
+    """The temporary table `staged`: every row that the landed answers give, in their order. Parameter: $files."""
     table = TABLES[name]
     own = [column.name for column in table.columns if column.name != table.parent]
     taken = [f"r.{quoted(column)} AS {quoted(column)}" for column in (*own, *table.extras, ABSENT)]
     if table.parent is not None:
         taken.insert(0, f"CAST(parent_id AS BIGINT) AS {quoted(table.parent)}")
     columns = f"tables: {literal(f'STRUCT({_one_name(name)} {_struct(table)}[])')}"
-    rows = f"tables.{_one_name(name)}"
     fresh = "ANTI JOIN stale USING (source, connection, parent_id, fetched_at)" if table.parent is not None else ""
     return f"""
 CREATE OR REPLACE TEMP TABLE staged AS
 SELECT source AS landed_source, connection, request_id, delivery_id, fetched_at,
     {_commas(taken)}
 FROM (
-    SELECT source, connection, request_id, delivery_id, fetched_at, parent_id, line,
-        unnest({rows}) AS r, generate_subscripts({rows}, 1) AS place
-    FROM (SELECT *, row_number() OVER () AS line FROM {_read_landed(columns)}) {fresh}
+    SELECT source, connection, request_id, delivery_id, fetched_at, parent_id, unnest(tables.{_one_name(name)}) AS r
+    FROM {_read_landed(columns)} {fresh}
 )
-QUALIFY row_number() OVER (
-    PARTITION BY source, connection, {_keys(table)} ORDER BY fetched_at DESC, line DESC, place DESC
-) = 1
+"""
+
+
+@lru_cache(maxsize=100)
+def keep_latest_statement(name: str) -> str:
+    """Of each source the latest news of a row stays in `staged`; of equally late ones the last that was landed."""
+    row = f"landed_source, connection, {_keys(TABLES[name])}"
+    return f"""
+DELETE FROM staged WHERE rowid NOT IN (
+    SELECT max({{'fetched_at': fetched_at, 'place': rowid}}).place FROM staged GROUP BY {row}
+)
 """
 
 
