@@ -149,7 +149,7 @@ def test_text_that_utf8_cannot_hold_does_not_stop_the_record(trail: AuditTrail, 
 
 def test_an_interrupt_at_any_moment_breaks_no_chain(segments: Path) -> None:
     """A segment whose end is in doubt is given up; what was said to be recorded is there, once."""
-    command = [sys.executable, "-m", f"{SUPPORT}.support_interrupts", str(segments), "100"]
+    command = [sys.executable, "-m", f"{SUPPORT}.support_interrupts", str(segments), "60"]
     recorded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     report = verify(segments)
     assert not report.problems
