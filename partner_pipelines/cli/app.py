@@ -98,13 +98,11 @@ def sync(
 
 
 @app.command()
-def up(
-    *, port: Annotated[int, typer.Option(min=0, max=65535, help="Of Dagster's UI; 0 takes any free port.")] = 3000
-) -> None:
+def up(*, port: Annotated[int, typer.Option(min=1, max=65535, help="Of Dagster's UI, on 127.0.0.1.")] = 3000) -> None:
     """Serve the sandbox (in the sandbox environment), Dagster's UI and its daemon until Ctrl-C."""
     from partner_pipelines.cli.up import run
 
-    _end(run(port))
+    run(port)
 
 
 @app.command()

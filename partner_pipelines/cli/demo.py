@@ -24,7 +24,7 @@ from partner_pipelines.warehouse.reading import open_published, run_query
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from partner_pipelines.defs.running import SyncReport
+    from partner_pipelines.defs.sync_report import SyncReport
 
 CHANGES = {
     "openmoove": {"complete_milestones": 8, "new_properties": 2, "delete_properties": 1},

@@ -14,7 +14,8 @@ from partner_pipelines.settings import Settings, load_settings
 from partner_pipelines.state.stop import StopSignal
 
 if TYPE_CHECKING:
-    from partner_pipelines.defs.running import SyncReport
+    from partner_pipelines.defs.run_watch import FinishedStep
+    from partner_pipelines.defs.sync_report import SyncReport
 
 
 def run(select: str | None, *, as_json: bool) -> bool:
@@ -35,7 +36,14 @@ def run_in(environ: Mapping[str, str], select: str | None) -> SyncReport:
 
     stop = StopSignal()
     with stop.on_signals():
-        return run_sync(settings, selection=select, stop=stop, progress=lambda line: typer.echo(f"  {line}", err=True))
+        return run_sync(settings, selection=select, stop=stop, progress=_show_step)
+
+
+def _show_step(step: FinishedStep) -> None:
+    """A line on standard error for each step that loads tables, and for each that broke."""
+    if step.tables or step.error:
+        what = step.error or ", ".join(told.table for told in step.tables)
+        typer.echo(f"{step.seconds:6.1f} s  {what}", err=True)
 
 
 def hand_on(environ: Mapping[str, str]) -> Settings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import typer
 
@@ -11,27 +12,18 @@ from partner_pipelines.cli.sync import hand_on
 from partner_pipelines.errors import StoppedError
 from partner_pipelines.state.stop import StopSignal
 
-_LOOK_SECONDS = 0.5
 
-
-def run(port: int) -> bool:
-    """Serves until a signal comes; True unless something that was served died before."""
+def run(port: int) -> None:
+    """Serves until a signal comes. Raises UsageError, SettingsError; StateError when something that is served dies."""
     stop = StopSignal()
     with stop.on_signals(), environment_with_sandbox() as environ:
+        began = time.monotonic()
         settings = hand_on(environ)
         settings.require_any_connection()
         from partner_pipelines.defs.serving import serve
 
-        began = time.monotonic()
-        try:
-            with serve(settings, port=port, stop=stop) as served:
-                typer.echo(
-                    f"Dagster's UI: {served.url}   (ready after {time.monotonic() - began:.0f} s; Ctrl-C ends it)"
-                )
-                while served.is_alive():
-                    stop.wait(_LOOK_SECONDS)
-        except StoppedError:
-            typer.echo("ended")
-            return True
-    typer.echo("a served process has died: see its lines above", err=True)
-    return False
+        typer.echo("Starting Dagster …", err=True)
+        with suppress(StoppedError), serve(settings, environ, port=port, stop=stop) as served:
+            typer.echo(f"Dagster's UI: {served.url}   (ready after {time.monotonic() - began:.0f} s; Ctrl-C ends it)")
+            served.wait(stop)
+    typer.echo("Ended.", err=True)

@@ -1,4 +1,4 @@
-"""What to ask OpenMoove next: pure. From what the warehouse knows and the ages in the settings to requests with reasons.
+"""What to ask OpenMoove next: pure. From what the warehouse knows and the settings' ages to requests with reasons.
 
 OpenMoove has no modified-since filter and costs two requests a property, so a request that tells nothing new is the
 enemy. A detail carries two counters (`milestones_count`, `completed_milestones`): while they do not move, the
