@@ -41,7 +41,7 @@ class CallIntent:
 class CallOutcome:
     """How it ended. `status` is None where no status line came; `bytes` counts the body as it came over the wire.
 
-    `items` counts the rows of a list, `body_hash` is a keyed hash of the unpacked body, `error` names the error's
+    `body_hash` is a keyed hash of the unpacked body, `error` names the error's
     class and a sentence without data.
     """
 

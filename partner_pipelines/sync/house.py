@@ -120,7 +120,7 @@ class House:
             self._wire.close()
 
     @cached_property
-    def _wire(self) -> httpx.HTTPTransport:
+    def _wire(self) -> httpx.BaseTransport:
         return build_wire(self.settings.ca_bundle, connections=self.settings.concurrency * 2)
 
     def _bearer(self, connection: ResManConnection) -> Credentials:
