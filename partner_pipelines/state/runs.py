@@ -1,4 +1,8 @@
-"""Who runs: a locked file per run, so that anybody can tell a living run from one whose process was killed."""
+"""Who runs: a locked file per run, so that anybody can tell a living run from one whose process was killed.
+
+A run holds its file exclusively. Who only looks asks for a shared lock: that meets no other look, and never keeps
+anybody from running.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,17 @@ import fcntl
 import os
 import re
 import secrets
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from partner_pipelines.errors import StateError
-from partner_pipelines.state.files import PRIVATE_FILE, make_directory, state_errors
+from partner_pipelines.state.files import PRIVATE_FILE, locked, make_directory, state_errors
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _SUFFIX = ".lock"
-# A look at a dead run's file holds it for microseconds; who takes that id again must not mistake the look for a run.
-_TRIES = 20
-_BETWEEN_TRIES_SECONDS = 0.02
+# Taking an id and forgetting a run are done one at a time: between the look and the deed nobody else may act.
+_ONE_AT_A_TIME = ".one-at-a-time"
 
 
 @contextmanager
@@ -26,11 +28,15 @@ def run_lock(directory: Path, run_id: str) -> Iterator[None]:
     """The run is known to live inside. The file goes at a clean end; after an error it stays, as that of a dead run.
 
     Raises:
-        StateError: another process or thread runs this id, or the file cannot be made.
+        StateError: this id runs already, or the file cannot be made.
     """
     path = _path(directory, run_id)
     make_directory(directory)
-    descriptor = _take(path)
+    with locked(directory / _ONE_AT_A_TIME):
+        if is_alive(directory, run_id):
+            raise StateError(f"the run {run_id} is already running in another process")
+        with state_errors("lock", path):
+            descriptor = _make_locked(path)
     try:
         yield
         with state_errors("remove", path):
@@ -43,19 +49,11 @@ def is_alive(directory: Path, run_id: str) -> bool | None:
     """True: it runs. False: its process ended without saying so. None: not known: it ended cleanly, or never was."""
     path = _path(directory, run_id)
     with state_errors("read", path):
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
-    try:
-        # shared, so that two who look at the same time do not take each other for the run
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    else:
-        return False if _is_file_of(descriptor, path) else None
-    finally:
-        os.close(descriptor)
+        while path.exists():
+            alive = _look(path)
+            if alive is not None:
+                return alive
+    return None
 
 
 def living_runs(directory: Path) -> tuple[str, ...]:
@@ -71,11 +69,10 @@ def dead_runs(directory: Path) -> tuple[str, ...]:
 def forget_run(directory: Path, run_id: str) -> None:
     """A dead run's file is gone afterwards; a living run keeps its own."""
     path = _path(directory, run_id)
-    with state_errors("remove", path), suppress(FileNotFoundError):
-        descriptor = _try_to_take(path)
-        if descriptor is not None:
+    make_directory(directory)
+    with locked(directory / _ONE_AT_A_TIME), state_errors("remove", path):
+        if is_alive(directory, run_id) is False:
             path.unlink(missing_ok=True)
-            os.close(descriptor)
 
 
 def _path(directory: Path, run_id: str) -> Path:
@@ -93,17 +90,21 @@ def _known(directory: Path) -> list[str]:
     return sorted(name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX) and not name.startswith("."))
 
 
-def _take(path: Path) -> int:
-    with state_errors("lock", path):
-        for _ in range(_TRIES):
-            with suppress(FileExistsError):
-                return _make_locked(path)
-            with suppress(FileNotFoundError):
-                descriptor = _try_to_take(path)
-                if descriptor is not None:
-                    return descriptor
-            time.sleep(_BETWEEN_TRIES_SECONDS)
-    raise StateError(f"the run {path.name.removesuffix(_SUFFIX)} is already running in another process")
+def _look(path: Path) -> bool | None:
+    """Whether the file is held; None when it was removed or replaced meanwhile."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False if os.path.samestat(os.fstat(descriptor), path.stat()) else None
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def _make_locked(path: Path) -> int:
@@ -112,33 +113,9 @@ def _make_locked(path: Path) -> int:
     descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.link(hidden, path)
+        hidden.replace(path)
     except BaseException:
         os.close(descriptor)
-        raise
-    finally:
         hidden.unlink(missing_ok=True)
-    return descriptor
-
-
-def _try_to_take(path: Path) -> int | None:
-    """The dead run's file, locked; None when it is held, or was removed meanwhile."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_file_of(descriptor, path):
-            return descriptor
-    except BlockingIOError:
-        pass
-    except BaseException:
-        os.close(descriptor)
         raise
-    os.close(descriptor)
-    return None
-
-
-def _is_file_of(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
+    return descriptor

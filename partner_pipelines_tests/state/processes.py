@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,12 +15,15 @@ DEADLINE_SECONDS = 20.0
 
 @contextmanager
 def running(code: str, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """A Python process of this code; killed at the end."""
+    """A Python process of this code; killed at the end, or when it takes far too long."""
     command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        alarm = threading.Timer(DEADLINE_SECONDS * 3, process.kill)
+        alarm.start()
         try:
             yield process
         finally:
+            alarm.cancel()
             process.kill()
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import stat
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from partner_pipelines.errors import StateError
 from partner_pipelines.state.runs import dead_runs, forget_run, is_alive, living_runs, run_lock
-from partner_pipelines_tests.state.processes import kill, read_line, running, tell
+from partner_pipelines_tests.state.processes import kill, read_line, running, tell, wait_until
 
 RUNNER = """
 import sys
@@ -33,6 +34,10 @@ sys.stdin.readline()
 """
 
 
+def visible(directory: Path) -> list[Path]:
+    return [file for file in directory.iterdir() if not file.name.startswith(".")]
+
+
 def test_a_run_of_another_process_lives_until_it_ends_cleanly_and_is_then_unknown(tmp_path: Path) -> None:
     assert is_alive(tmp_path, "r1") is None
     with running(RUNNER, tmp_path, "r1") as runner:
@@ -43,7 +48,7 @@ def test_a_run_of_another_process_lives_until_it_ends_cleanly_and_is_then_unknow
         tell(runner)
         assert read_line(runner) == "ended"
         assert is_alive(tmp_path, "r1") is None
-    assert list(tmp_path.iterdir()) == []
+    assert visible(tmp_path) == []
 
 
 def test_a_killed_run_is_dead_until_it_is_forgotten(tmp_path: Path) -> None:
@@ -57,7 +62,7 @@ def test_a_killed_run_is_dead_until_it_is_forgotten(tmp_path: Path) -> None:
     forget_run(tmp_path, "r1")
     forget_run(tmp_path, "r1")
     assert is_alive(tmp_path, "r1") is None
-    assert list(tmp_path.iterdir()) == []
+    assert visible(tmp_path) == []
 
 
 def test_a_run_that_ends_with_an_error_leaves_its_file_as_a_dead_runs(tmp_path: Path) -> None:
@@ -91,55 +96,52 @@ def test_the_same_process_cannot_take_an_id_twice_either(tmp_path: Path) -> None
         assert is_alive(tmp_path, "r1") is True
 
 
-def test_a_dead_runs_id_can_be_taken_again_while_others_look_at_it(tmp_path: Path) -> None:
-    with running(RUNNER, tmp_path, "r1") as runner:
-        tell(runner)
-        assert [read_line(runner), read_line(runner)] == ["ready", "runs"]
-        kill(runner)
+@contextmanager
+def lookers(directory: Path) -> Iterator[set[bool | None]]:
+    """Inside, four threads look at the run without a pause; what they have seen is complete afterwards."""
     stop = threading.Event()
+    seen: set[bool | None] = set()
 
-    def look() -> set[bool | None]:
-        seen = set()
+    def look() -> None:
         while not stop.is_set():
-            seen.add(is_alive(tmp_path, "r1"))
-        return seen
+            seen.add(is_alive(directory, "r1"))
 
     with ThreadPoolExecutor(4) as pool:
-        lookers = [pool.submit(look) for _ in range(4)]
-        for _ in range(20):
+        looks = [pool.submit(look) for _ in range(4)]
+        try:
+            yield seen
+        finally:
+            stop.set()
+        for one in looks:
+            one.result(10)
+
+
+def test_a_dead_runs_id_can_be_taken_again_while_others_look_at_it(tmp_path: Path) -> None:
+    for _ in range(20):
+        with pytest.raises(ValueError, match="mine"), run_lock(tmp_path, "r1"):
+            raise ValueError("mine")
+        with lookers(tmp_path) as seen:
             with run_lock(tmp_path, "r1"):
                 assert is_alive(tmp_path, "r1") is True
-        stop.set()
-        for looker in lookers:
-            looker.result(10)
+            wait_until(lambda: None in seen)
 
 
 def test_a_run_that_begins_is_never_seen_dead(tmp_path: Path) -> None:
-    stop = threading.Event()
-
-    def look() -> set[bool | None]:
-        seen = set()
-        while not stop.is_set():
-            seen.add(is_alive(tmp_path, "r1"))
-        return seen
-
-    with ThreadPoolExecutor(4) as pool:
-        lookers = [pool.submit(look) for _ in range(4)]
+    with lookers(tmp_path) as seen:
         for _ in range(300):
             with run_lock(tmp_path, "r1"):
                 pass
-        stop.set()
-        seen = set().union(*(looker.result(10) for looker in lookers))
+        wait_until(lambda: None in seen)
     assert False not in seen
-    assert None in seen
 
 
 def test_many_runs_live_side_by_side_in_private_files(tmp_path: Path) -> None:
     directory = tmp_path / "state" / "runs"
+    assert not directory.exists()
     assert living_runs(directory) == dead_runs(directory) == ()
     with run_lock(directory, "b"), run_lock(directory, "a"):
         assert living_runs(directory) == ("a", "b")
-        assert [stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()] == [0o600, 0o600]
+        assert [stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()] == [0o600] * 3
 
 
 @pytest.mark.parametrize("run_id", ["", ".", "..", "../r", "a/b", ".hidden", "a\x00", "x" * 101, "é", "a b"])
