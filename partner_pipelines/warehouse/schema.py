@@ -12,7 +12,7 @@ from duckdb import DuckDBPyConnection
 from partner_pipelines.errors import NewerSchemaError
 from partner_pipelines.warehouse.parameters import execute
 from partner_pipelines.warehouse.sql_files import sql
-from partner_pipelines.warehouse.statements import create_statements
+from partner_pipelines.warehouse.statements import add_column_statements, create_statements
 from partner_pipelines.warehouse.tables import TABLES
 
 SCHEMA = 1
@@ -33,6 +33,7 @@ def ensure_schema(connection: DuckDBPyConnection, path: Path) -> None:
     connection.begin()
     for version in range(found, SCHEMA):
         MIGRATIONS[version](connection)
+    _add_columns(connection)
     for statement in _statements():
         connection.execute(statement)
     _write_facts(connection, facts | {"schema": str(SCHEMA), "shape": _shape()})
@@ -60,6 +61,14 @@ def note_change(connection: DuckDBPyConnection) -> None:
 def changes(connection: DuckDBPyConnection) -> int:
     """How often something worth publishing was committed."""
     return int(read_facts(connection).get("changes", "0"))
+
+
+def _add_columns(connection: DuckDBPyConnection) -> None:
+    found = connection.execute("SELECT schema_name || '.' || table_name, column_name FROM duckdb_columns()").fetchall()
+    for table in TABLES.values():
+        present = {column for name, column in found if name == table.name}
+        for statement in add_column_statements(table, present) if present else ():
+            connection.execute(statement)
 
 
 def _write_facts(connection: DuckDBPyConnection, facts: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ The merge of a table, in words: of each source the latest news of a row (`news_N
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 from partner_pipelines.warehouse.decompose import LINE_BYTES
@@ -78,19 +78,24 @@ def all_columns(table: Table) -> dict[str, tuple[str, str]]:
 
 
 def create_statements(table: Table) -> list[str]:
-    """The table is there afterwards with every column, described."""
+    """A new table is there afterwards with every column, and an old one too; both are described."""
     name = quoted(table.name)
     columns = all_columns(table)
     defined = _commas(f"{quoted(column)} {kind}" for column, (kind, _) in columns.items())
     statements = [
         f"CREATE SCHEMA IF NOT EXISTS {quoted(table.schema)}",
         f"CREATE TABLE IF NOT EXISTS {name} (\n    {defined}\n)",
-        *(f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {quoted(c)} {kind}" for c, (kind, _) in columns.items()),
         f"COMMENT ON TABLE {name} IS {literal(f'{table.grain}. Source: {table.source}')}",
     ]
     for column, (_, description) in columns.items():
         statements.append(f"COMMENT ON COLUMN {name}.{quoted(column)} IS {literal(description)}")
     return statements
+
+
+def add_column_statements(table: Table, present: Collection[str]) -> list[str]:
+    """The columns that an older version of this program did not know."""
+    missing = {name: kind for name, (kind, _) in all_columns(table).items() if name not in present}
+    return [f"ALTER TABLE {quoted(table.name)} ADD COLUMN {quoted(name)} {kind}" for name, kind in missing.items()]
 
 
 @lru_cache(maxsize=100)
