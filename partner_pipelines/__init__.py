@@ -2,7 +2,7 @@
 
 The map of the house (imports go one way, downwards; setup.cfg holds that as contracts):
 
-    cli.py           the partner-pipelines command: parse, call, print
+    cli/             the partner-pipelines command: parse, call, print
     definitions.py   the one Dagster Definitions object
     defs/            Dagster, thin over sync/
     sync/            the ways through the house: plan, fetch, tokenise, land, load
@@ -10,7 +10,7 @@ The map of the house (imports go one way, downwards; setup.cfg holds that as con
     partners/        the two clients and the transport below them
     state/           what outlives a crash: audit trail, budget, tokens, vault, landing
     models/          what the partners send and take, and the record of a call
-    settings.py      the only reader of the environment
+    settings/        the only reader of the environment
     errors.py        every error; the tree stands at its top
 
     sandbox/         both partners on loopback; imports nothing of ours, nothing imports it
