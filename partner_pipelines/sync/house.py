@@ -7,7 +7,7 @@ import hashlib
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,6 +16,7 @@ import httpx
 
 from partner_pipelines import __version__
 from partner_pipelines.clock import now
+from partner_pipelines.errors import AuditUnavailableError
 from partner_pipelines.models.call import CallIntent, CallOutcome
 from partner_pipelines.models.rate_limit import RateLimit
 from partner_pipelines.partners.caller import Caller, CallerSettings, NoCredentials
@@ -26,7 +27,7 @@ from partner_pipelines.partners.resman.client import ResManClient
 from partner_pipelines.partners.resman.credentials import BearerCredentials
 from partner_pipelines.partners.resman.tokens import TokenRequester
 from partner_pipelines.partners.retry import RetryRules
-from partner_pipelines.partners.transport import Audited, Budgeted, Unlimited, WireLimits, build_wire
+from partner_pipelines.partners.transport import Audited, Budgeted, WireLimits, build_wire
 from partner_pipelines.settings import Connection, OpenMooveConnection, ResManConnection, Settings
 from partner_pipelines.state.audit_trail import AuditTrail
 from partner_pipelines.state.budget import Ledger
@@ -36,7 +37,7 @@ from partner_pipelines.state.landing import Landing
 from partner_pipelines.state.tokenise import Tokeniser
 from partner_pipelines.state.tokens import AccessToken, RejectedTokenError, TokenKey, TokenStore, receive_token
 from partner_pipelines.state.vault import Vault
-from partner_pipelines.sync.ledgers import SharedLedger
+from partner_pipelines.sync.ledgers import SharedLedger, Unmetered
 from partner_pipelines.warehouse.connection import Warehouse
 
 _MEBIBYTE = 1024 * 1024
@@ -161,7 +162,7 @@ class House:
 
     def _budget(self, connection: str, base_url: str, limits: tuple[RateLimit, ...]) -> RequestBudget:
         if not limits:
-            return Unlimited()
+            return _unmetered.setdefault((self.data.root, connection, base_url), Unmetered())
         name = f"{connection}-{hashlib.sha256(base_url.encode()).hexdigest()[:16]}.ledger"
         make_directory(self.data.budget)
         margin = self.settings.budget_margin_ms / 1000
@@ -182,6 +183,7 @@ def open_house(settings: Settings, *, run_id: str | None, stop: Stop) -> Iterato
         house.close()
 
 
+_unmetered: dict[tuple[Path, str, str], Unmetered] = {}  # a house lives for a step of a run, their word for longer
 _trails: dict[Path, AuditTrail] = {}
 _trails_lock = threading.Lock()
 
@@ -191,6 +193,12 @@ def process_trail(segments: Path) -> AuditTrail:
     with _trails_lock:
         if segments not in _trails:
             trail = AuditTrail(segments, version=__version__)
-            atexit.register(trail.close)
+            atexit.register(_close, trail)
             _trails[segments] = trail
         return _trails[segments]
+
+
+def _close(trail: AuditTrail) -> None:
+    # Without its last record the segment is that of a process that did not end cleanly: true, and known to its readers
+    with suppress(AuditUnavailableError):
+        trail.close()

@@ -1,7 +1,8 @@
-"""From answers to the warehouse, beside the fetching: tokenise, vault, land, and merge some hundred properties at once.
+"""From answers to the warehouse, beside the fetching: tokenise, vault, land; and merge some hundred properties at once.
 
-One thread does it, so that the disk's waits overlap with the network's. Its queue is short: when the disk is slower
-than the partner, fetching waits, and memory stays bounded.
+Two threads do it, so that the disk's waits overlap with the network's. One lands a batch while the next is fetched:
+these two are all that SIGKILL can cost. The other merges what is landed. When the disk is slower than the partner,
+fetching waits, and memory stays bounded.
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
+from partner_pipelines.errors import APIError
 from partner_pipelines.state.landing import LandedAnswer, Landing
 from partner_pipelines.state.vault import Vault
-
-WAITING_BATCHES = 2
 
 Batch = Callable[[], Sequence[LandedAnswer]]
 
@@ -33,41 +33,43 @@ class Lander:
         self._merge = merge
         self._merge_after = merge_after
         self._unmerged = 0
-        self._queue: queue.Queue[Batch | None] = queue.Queue(WAITING_BATCHES)
+        self._batches: queue.Queue[Batch | None] = queue.Queue()
+        self._merges: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name=f"land-{connection}", daemon=True)
+        self._threads = (
+            threading.Thread(target=self._land_all, name=f"land-{connection}", daemon=True),
+            threading.Thread(target=self._merge_now_and_then, name=f"merge-{connection}", daemon=True),
+        )
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """What was put is landed and merged; an error of the landing is raised unless another is on its way."""
-        self._queue.put(None)
-        self._thread.join()
-        if self._failure is not None and error is None:
+        """What was put is landed and merged. An error of that is raised, unless more than a partner's is on its way."""
+        self._batches.put(None)
+        self._merges.put(False)
+        for thread in self._threads:
+            thread.join()
+        if self._failure is None:
+            self._guarded(self._merge)
+        if self._failure is not None and (error is None or isinstance(error, APIError)):
             raise self._failure
 
     def put(self, batch: Batch) -> None:
-        """The batch will be landed. Raises what an earlier one met."""
+        """The batch will be landed; the one before it is. Raises what an earlier one met."""
+        self._batches.join()
+        self._batches.put(batch)
         if self._failure is not None:
             raise self._failure
-        self._queue.put(batch)
 
-    def _work(self) -> None:
-        while (batch := self._queue.get()) is not None:
-            if self._failure is None:
-                self._guarded(partial(self._land, batch))
-        if self._failure is None:
-            self._guarded(self._merge)
-
-    def _guarded(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except BaseException as failure:  # noqa: BLE001 - carried over to the thread that fetches
-            self._failure = failure
+    def _land_all(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            self._guarded(partial(self._land, batch))
+            self._batches.task_done()
 
     def _land(self, batch: Batch) -> None:
         answers = batch()
@@ -78,4 +80,15 @@ class Lander:
         self._unmerged += len(answers)
         if self._unmerged >= self._merge_after:
             self._unmerged = 0
-            self._merge()
+            self._merges.put(True)
+
+    def _merge_now_and_then(self) -> None:
+        while self._merges.get():
+            if self._failure is None:
+                self._guarded(self._merge)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as failure:  # noqa: BLE001 - carried over to the thread that fetches
+            self._failure = self._failure or failure

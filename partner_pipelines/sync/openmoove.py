@@ -11,7 +11,6 @@ from datetime import datetime
 from functools import partial
 
 from partner_pipelines.clock import now
-from partner_pipelines.errors import BudgetExhaustedError, RateLimitError
 from partner_pipelines.models.openmoove import ListedProperty
 from partner_pipelines.partners.caller import Answer
 from partner_pipelines.partners.openmoove.plan import Ages, Work, is_due, plan
@@ -23,7 +22,7 @@ from partner_pipelines.sync.loading import finish, merge, open_lander
 from partner_pipelines.sync.pace import Pace
 from partner_pipelines.sync.property_fetch import FetchTally, Gone, fetch_all, landed
 from partner_pipelines.sync.results import SyncOutcome
-from partner_pipelines.sync.tally import Tally
+from partner_pipelines.sync.tally import COME_LATER, Tally
 from partner_pipelines.warehouse.decompose import Origin, land_gone, land_properties
 from partner_pipelines.warehouse.gone import GoneRows, gone_candidates, too_many_gone
 from partner_pipelines.warehouse.known import known_properties
@@ -63,8 +62,10 @@ class _ConnectionSync:
         merge(self._house, self._name, self._tally)
         try:
             self._list_if_due()
-        except (BudgetExhaustedError, RateLimitError):
-            self._tally.leave(self._name, Counter(list=1))
+        except COME_LATER:
+            left = Counter(work.reason for work in self._plan())
+            self._tally.leave(self._name, left + Counter(list=1))
+            return
         works = self._plan()
         if works:
             self._fetch(works)

@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 PROBE_ITEMS = 4
-PROBE_EVERY_BATCHES = 40
+PROBE_EVERY_BATCHES = 80
 WORTH_THREADS_SECONDS = 0.008  # an item is two requests: over 4 ms each, waiting outweighs computing
 
 

@@ -13,10 +13,8 @@ from partner_pipelines.clock import now
 from partner_pipelines.errors import (
     APIError,
     AuthenticationError,
-    BudgetExhaustedError,
     NotFoundError,
     PermissionDeniedError,
-    RateLimitError,
 )
 from partner_pipelines.models.openmoove import Milestone, PropertyDetail
 from partner_pipelines.partners.caller import Answer
@@ -27,10 +25,12 @@ from partner_pipelines.state.landing import LandedAnswer
 from partner_pipelines.state.tokenise import Tokeniser
 from partner_pipelines.sync.lander import Lander
 from partner_pipelines.sync.pace import Pace
+from partner_pipelines.sync.tally import COME_LATER
 from partner_pipelines.warehouse.decompose import Origin, land_detail, land_milestones
 
-WORKS_A_BATCH = 25  # two requests each: at most the 50 that may be asked again after SIGKILL
+WORKS_A_BATCH = 12  # of two requests; one batch is landed while the next is fetched: SIGKILL costs at most 50 of them
 FAILURES_IN_A_ROW = 10
+_ENDING = (*COME_LATER, AuthenticationError, PermissionDeniedError)
 
 Row = TypeVar("Row")
 
@@ -49,6 +49,7 @@ class Fetched:
     """What one work gave: the parts that came, then the error that ended it, if one did."""
 
     work: Work
+    asked: bool = True
     detail: tuple[Rows[PropertyDetail], Answer] | None = None
     milestones: tuple[Rows[Milestone], Answer] | None = None
     gone: Gone | None = None
@@ -57,36 +58,64 @@ class Fetched:
     @property
     def done(self) -> bool:
         """Nothing of the work is left."""
-        return self.error is None
+        return self.asked and self.error is None
 
 
 @dataclass(slots=True)
 class FetchTally:
-    """How the fetching went. `stopped`: the budget or the partner ended it; the rest is a backlog, no failure."""
+    """How the fetching went. `backlog` counts what is left by reason, `in_a_row` how many failed one after another."""
 
     gone: list[Gone] = field(default_factory=list)
     backlog: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
-    stopped: bool = False
+    in_a_row: int = 0
 
 
-def fetch(client: OpenMooveClient, work: Work) -> Fetched:
-    """Asks what the work names; never raises an Exception, so that what came before it is kept."""
-    fetched = Fetched(work)
-    try:
+class _Asker:
+    """Asks what each work names, until the partner says something that it would say to the next one too."""
+
+    def __init__(self, client: OpenMooveClient) -> None:
+        self._client = client
+        self.is_over = False
+
+    def fetch(self, work: Work) -> Fetched:
+        """Never raises an Exception, so that what came before it is kept."""
+        fetched = Fetched(work, asked=not self.is_over)
+        if fetched.asked:
+            try:
+                self._ask(fetched)
+            except Exception as error:  # noqa: BLE001 - raised again by fetch_all, once the answers that came are landed
+                fetched.error = error
+                self.is_over = self.is_over or not isinstance(error, APIError) or isinstance(error, _ENDING)
+        return fetched
+
+    def _ask(self, fetched: Fetched) -> None:
+        work = fetched.work
         if work.detail is not None:
-            fetched.detail = client.get_detail(work.property_id, work.detail)
-        reason = _milestones_reason(work, fetched)
-        if reason is not None:
-            fetched.milestones = client.get_milestones(work.property_id, reason)
-    except NotFoundError as error:
-        fetched.gone = Gone(work.property_id, error.facts.request_id, now())
-    except Exception as error:  # noqa: BLE001 - raised again by fetch_all, once the answers that came are landed
-        fetched.error = error
-    return fetched
+            self._ask_detail(fetched, work.detail)
+        reason = _milestones_reason(fetched)
+        if reason is None:
+            return
+        try:
+            fetched.milestones = self._client.get_milestones(work.property_id, reason)
+        except NotFoundError:
+            # Only the detail's 404 says that the property is gone
+            self._ask_detail(fetched, "no_milestones")
+            if fetched.gone is None:
+                raise
+
+    def _ask_detail(self, fetched: Fetched, reason: str) -> None:
+        property_id = fetched.work.property_id
+        try:
+            fetched.detail = self._client.get_detail(property_id, reason)
+        except NotFoundError as error:
+            fetched.gone = Gone(property_id, error.facts.request_id, now())
 
 
-def _milestones_reason(work: Work, fetched: Fetched) -> str | None:
+def _milestones_reason(fetched: Fetched) -> str | None:
+    work = fetched.work
+    if fetched.gone is not None:
+        return None
     if work.milestones is not None:
         return work.milestones
     if fetched.detail is None or not fetched.detail[0].items:
@@ -105,17 +134,17 @@ def fetch_all(
 ) -> FetchTally:
     """Fetches the works in order. Raises what is no partner's fault (the trail, a stop) once what came is landed."""
     tally = FetchTally()
-    in_a_row = 0
+    asker = _Asker(client)
     for start in range(0, len(works), WORKS_A_BATCH):
         batch = works[start : start + WORKS_A_BATCH]
-        if tally.stopped or in_a_row >= FAILURES_IN_A_ROW:
+        if asker.is_over or tally.in_a_row >= FAILURES_IN_A_ROW:
             tally.backlog.update(work.reason for work in batch)
             continue
         reserve(sum((work.detail is not None) + (work.milestones is not None) for work in batch))
-        results = pace.map(lambda work: fetch(client, work), batch)
+        results = pace.map(asker.fetch, batch)
         lander.put(partial(_land_each, land, results))
         for one in results:
-            in_a_row = _count(one, tally, in_a_row)
+            _count(one, tally)
     return tally
 
 
@@ -123,22 +152,19 @@ def _land_each(land: Callable[[Fetched], Sequence[LandedAnswer]], results: Seque
     return [answer for one in results for answer in land(one)]
 
 
-def _count(one: Fetched, tally: FetchTally, in_a_row: int) -> int:
-    """Books one result; returns how many have failed in a row."""
+def _count(one: Fetched, tally: FetchTally) -> None:
+    """Books one result."""
     if one.gone is not None:
         tally.gone.append(one.gone)
-    if one.error is None:
-        return 0
-    if not isinstance(one.error, APIError):
+    if one.done:
+        tally.in_a_row = 0
+        return
+    if one.error is not None and not isinstance(one.error, APIError):
         raise one.error
     tally.backlog[one.work.reason] += 1
-    if isinstance(one.error, BudgetExhaustedError | RateLimitError):
-        tally.stopped = True
-        return in_a_row
-    tally.failures.append(one.error.message)
-    if isinstance(one.error, AuthenticationError | PermissionDeniedError):
-        return FAILURES_IN_A_ROW  # the next property would hear the same
-    return in_a_row + 1
+    if one.error is not None and not isinstance(one.error, COME_LATER):
+        tally.failures.append(one.error.message)
+        tally.in_a_row += 1
 
 
 def landed(tokeniser: Tokeniser, connection: str, fetched: Fetched) -> list[LandedAnswer]:

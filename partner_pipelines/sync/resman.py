@@ -17,7 +17,7 @@ from partner_pipelines.state.landing import LandedAnswer
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.loading import finish, merge, open_lander
 from partner_pipelines.sync.results import SyncOutcome
-from partner_pipelines.sync.tally import Tally
+from partner_pipelines.sync.tally import COME_LATER, Tally
 from partner_pipelines.warehouse.decompose import Origin, land_list
 from partner_pipelines.warehouse.gone import mark_gone
 from partner_pipelines.warehouse.known import lead_ids
@@ -47,9 +47,14 @@ def sync_kind(house: House, name: str) -> SyncOutcome:
 
 def _sync_connection(house: House, connection: ResManConnection, kind: Kind[Any], tally: Tally) -> None:
     merge(house, connection.name, tally)
-    keep = _keep(house, connection, kind, tally)
-    for filters in _filters(connection, kind):
-        _list(house, connection, kind, filters, keep, tally)
+    left = _filters(connection, kind)
+    try:
+        keep = _keep(house, connection, kind, tally)
+        while left:
+            _list(house, connection, kind, left[0], keep, tally)
+            left = left[1:]
+    except COME_LATER:
+        tally.leave(connection.name, {"list": len(left)})
 
 
 def _list(

@@ -6,11 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from partner_pipelines.errors import APIError
+from partner_pipelines.errors import APIError, BudgetExhaustedError, RateLimitError, SettingsError
 from partner_pipelines.settings import Partner
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.results import SyncOutcome, TableResult
 from partner_pipelines.warehouse.load import MergeResult, TableChanges
+
+COME_LATER = (BudgetExhaustedError, RateLimitError)
+"""What ends a connection's turn without being a failure: the rest is a backlog."""
 
 
 class Tally:
@@ -59,12 +62,12 @@ class Tally:
 
     @contextmanager
     def connection(self, name: str) -> Iterator[None]:
-        """One connection's turn: an APIError inside is its failure, the others go on."""
+        """One connection's turn: an APIError inside is its failure, a secret that is gone too; the others go on."""
         before = self._house.recorder.attempts(name)
         try:
             yield
-        except APIError as error:
-            self.fail(name, error.message)
+        except (APIError, SettingsError) as error:
+            self.fail(name, str(error))
         finally:
             self._requests[name] = self._house.recorder.attempts(name) - before
         if name not in self._skipped:
