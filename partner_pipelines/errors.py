@@ -131,7 +131,7 @@ class StatusFacts:
     """
 
     status: int | None
-    field_errors: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    field_errors: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     error_code: str | None = None
     retry_after_seconds: float | None = None
     required_scope: str | None = None

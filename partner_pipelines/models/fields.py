@@ -6,6 +6,7 @@ A column's class decides where its value goes: `public` and `internal` values st
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 
@@ -37,7 +38,13 @@ class TokenForm(StrEnum):
 class PartnerRow(BaseModel):
     """One item as a partner sends it: the partner's own field names; what we do not know is kept in `model_extra`."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=(), allow_inf_nan=False)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Its keys alone: whoever prints or logs a row shows no person's data."""
+        for name, info in type(self).model_fields.items():
+            if info.is_required():
+                yield name, getattr(self, name)
 
 
 def _field(privacy: Privacy, description: str, *, required: bool = False, **more: str | bool) -> Any:

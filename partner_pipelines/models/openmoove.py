@@ -6,14 +6,26 @@ List and detail of a property are two partial sources of one row: neither sets t
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
+
+from pydantic import BeforeValidator
 
 from partner_pipelines.models.fields import PartnerRow, TokenForm, internal, key, personal, public
+
+
+def _no_truth(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("true is no id, least of all 1")  # noqa: TRY004 - pydantic takes no TypeError
+    return value
+
+
+OpenMooveId = Annotated[int, BeforeValidator(_no_truth)]
 
 
 class ListedProperty(PartnerRow):
     """One line of the list. Source: "2. List Properties"."""
 
-    id: int = key("OpenMoove's property id")
+    id: OpenMooveId = key("OpenMoove's property id")
     address: str | None = public("The property's address")
     postcode: str | None = public("The property's postcode")
     uprn: int | None = public("Unique Property Reference Number (Ordnance Survey)")
@@ -24,7 +36,7 @@ class ListedProperty(PartnerRow):
 class Seller(PartnerRow):
     """Who sells. Source: "3. Get Property Details"."""
 
-    id: int = key("OpenMoove's id of the seller")
+    id: OpenMooveId = key("OpenMoove's id of the seller")
     first_name: str | None = personal(TokenForm.NAME, "The seller's first name")
     last_name: str | None = personal(TokenForm.NAME, "The seller's last name")
     email: str | None = personal(TokenForm.EMAIL, "The seller's e-mail")
@@ -34,7 +46,7 @@ class Seller(PartnerRow):
 class TeamMember(PartnerRow):
     """Who works on the sale, by role. Source: "3. Get Property Details"."""
 
-    id: int | None = internal("OpenMoove's id of the professional")
+    id: OpenMooveId | None = internal("OpenMoove's id of the professional")
     name: str | None = personal(TokenForm.NAME, "The professional's name")
     email: str | None = personal(TokenForm.EMAIL, "The professional's e-mail")
     phone_number: str | None = personal(TokenForm.PHONE, "The professional's phone")
@@ -44,7 +56,7 @@ class TeamMember(PartnerRow):
 class PropertyDetail(PartnerRow):
     """All about one property. Source: "3. Get Property Details"."""
 
-    id: int = key("OpenMoove's property id")
+    id: OpenMooveId = key("OpenMoove's property id")
     address: str | None = public("The property's address")
     postcode: str | None = public("The property's postcode")
     uprn: int | None = public("Unique Property Reference Number (Ordnance Survey)")
@@ -59,7 +71,7 @@ class PropertyDetail(PartnerRow):
 class Milestone(PartnerRow):
     """One step of a sale. Source: "4. Get Property Milestones"; the current one has three fields more (section 5)."""
 
-    id: int = key("OpenMoove's milestone id")
+    id: OpenMooveId = key("OpenMoove's milestone id")
     name: str | None = internal("The step's name; open text")
     description: str | None = internal("The step in words")
     order: int | None = internal("Its place in the sale, from 1")

@@ -19,6 +19,12 @@ from partner_pipelines.partners.statuses import error_for
 from partner_pipelines.partners.transport import ATTEMPT, REQUEST_ID, STARTED_AT, Attempt
 
 USER_AGENT = f"partner-pipelines/{__version__}"
+_ALWAYS_SENT = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+    "Content-Type": "application/json",
+    "User-Agent": USER_AGENT,
+}
 _READS = {"GET", "HEAD"}
 
 
@@ -36,8 +42,8 @@ class Operation:
     scope: str | None = None
     reason: str = "due"
     purpose: Purpose = "work"
-    body: bytes | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     sent: dict[str, str] | None = None
     repeatable: bool = False
     first_class: bool = False
@@ -144,14 +150,8 @@ class Caller:
         request = httpx.Request(
             operation.method,
             operation.url,
-            headers={
-                "Accept": "application/json",
-                "Accept-Encoding": "gzip",
-                "Content-Type": "application/json",
-                "User-Agent": USER_AGENT,
-                **operation.headers,
-                **headers,
-            },
+            # Latin-1, as RFC 9110 5.5 has it: httpx's own choice cannot carry an é in an API key
+            headers=httpx.Headers({**_ALWAYS_SENT, **operation.headers, **headers}, encoding="latin-1"),
             content=operation.body,
             extensions={ATTEMPT: attempt},
         )

@@ -1,61 +1,161 @@
 """Walking a list by its `next` addresses, to its end or to an error; never for ever, never elsewhere.
 
-Pages shift while they are read. When the partner's count drops between two pages, a row may have moved from the
-beginning of the later page to the end of the earlier one: the earlier page is then read again. Rows seen twice are
-harmless: they are merged by key.
+Pages shift while they are read: a row that is deleted moves all after it forward, one of them out of the page that is
+read next, and a row added at the end hides it from the count. So the last page is looked at before the walk begins. If
+it is another one at the end, or the count has moved, the walk goes back over the pages: rows that move forward then
+come towards it.
+
+A list that grows at its end loses nothing this way, one that grows at its beginning nothing as long as the way back is
+quiet. What is missed all the same comes with the next listing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
+from typing import Generic, TypeVar
 
 import httpx
 
-from partner_pipelines.errors import APIResponseError, CallFacts, RedirectRefusedError
-from partner_pipelines.partners.rows import Page
+from partner_pipelines.errors import APIResponseError, CallFacts, NotFoundError, RedirectRefusedError
+from partner_pipelines.partners.rows import Page, Rows
 
 Row = TypeVar("Row")
 
 MAX_PAGES = 20_000
-MAX_REREADS = 1_000
+STALE_PAGES = 10
+"""So many pages in a row without a new row, and the list goes in circles."""
+MAX_BROKEN_PROMISES = 3
+"""So often a `next` may lead to a 404 because the list has become shorter."""
 
 
 def walk(first_url: str, fetch: Callable[[str], Page[Row]], facts: CallFacts) -> Iterator[Page[Row]]:
-    """Every page from `first_url` on. Raises APIResponseError for a list that goes in circles or never ends."""
-    origin = httpx.URL(first_url)
-    visited: set[str] = set()
-    rereads = 0
-    url: str | None = first_url
-    before: tuple[str, int | None] | None = None
-    while url is not None:
-        if url in visited:
-            raise APIResponseError(f"{facts.operation}: `next` goes in circles after {len(visited)} pages", facts)
-        if len(visited) >= MAX_PAGES:
-            raise APIResponseError(f"{facts.operation}: the list has no end after {MAX_PAGES:,} pages", facts)
-        visited.add(url)
-        page = fetch(url)
-        yield page
-        while before is not None and _dropped(before[1], page.count) and rereads < MAX_REREADS:
-            rereads += 1
-            earlier = fetch(before[0])
-            yield earlier
-            before = (before[0], page.count)
-            page = Page(page.rows, page.next_url, earlier.count)
-        before = (url, page.count)
-        url = None if page.next_url is None else _followed(origin, url, page.next_url, facts)
+    """Each row of the list once, page by page; every page that is fetched is yielded before the next is fetched.
+
+    Raises:
+        RedirectRefusedError: a `next` leads away from the list.
+        APIResponseError: the list goes in circles, has no end, or names pages that are not there.
+    """
+    return _Walk(first_url, fetch, facts).pages()
 
 
-def _dropped(earlier: int | None, later: int | None) -> bool:
-    return earlier is not None and later is not None and later < earlier
+class _Walk(Generic[Row]):
+    def __init__(self, first_url: str, fetch: Callable[[str], Page[Row]], facts: CallFacts) -> None:
+        self._first_url = first_url
+        self._fetch = fetch
+        self._facts = facts
+        self._origin = httpx.URL(first_url)
+        self._urls: dict[str, None] = {}
+        self._seen: set[object] = set()
+        self._counts: set[int | None] = set()
+        self._shrunk = False
+
+    def pages(self) -> Iterator[Page[Row]]:
+        first = self._read(self._first_url)
+        yield self._news(first)
+        if first.next_url is None:
+            return
+        before: Page[Row] | None = None
+        last_url = self._last_url(first)
+        if last_url is not None:
+            before = self._read_if_there(last_url)
+            if before is not None:
+                yield self._news(before)
+            first = self._read(self._first_url)
+        last = yield from self._forward(first)
+        if self._shrunk or len(self._counts) > 1 or (before is not None and before.keys != last.keys):
+            yield from self._back()
+
+    def _forward(self, page: Page[Row]) -> Generator[Page[Row], None, Page[Row]]:
+        """The pages from the first one on; returns the last."""
+        url: str = self._first_url
+        stale = broken_promises = 0
+        while True:
+            self._urls[url] = None
+            known = len(self._seen)
+            yield self._news(page)
+            stale = stale + 1 if len(self._seen) == known else 0
+            if page.next_url is None:
+                return page
+            next_url = self._followed(url, page.next_url)
+            self._check_end(next_url, page.count, stale)
+            found = self._read_if_there(next_url)
+            if found is not None:
+                url, page = next_url, found
+            else:
+                broken_promises += 1
+                url, page = self._step_back(broken_promises)
+
+    def _step_back(self, broken_promises: int) -> tuple[str, Page[Row]]:
+        """The last page that there is, after a `next` that led to none: the list has become shorter, or it lies."""
+        if broken_promises > MAX_BROKEN_PROMISES:
+            raise APIResponseError(f"{self._facts.operation}: `next` leads to pages that are not there", self._facts)
+        while len(self._urls) > 1:
+            url, _ = self._urls.popitem()
+            page = self._read_if_there(url)
+            if page is not None:
+                return url, page
+        return self._first_url, self._read(self._first_url)
+
+    def _back(self) -> Iterator[Page[Row]]:
+        for url in list(self._urls)[-2::-1]:
+            page = self._read_if_there(url)
+            if page is not None:
+                yield self._news(page)
+
+    def _read(self, url: str) -> Page[Row]:
+        page = self._fetch(url)
+        self._counts.add(page.count)
+        return page
+
+    def _read_if_there(self, url: str) -> Page[Row] | None:
+        try:
+            return self._read(url)
+        except NotFoundError:
+            self._shrunk = True
+            return None
+
+    def _news(self, page: Page[Row]) -> Page[Row]:
+        """The page without the rows that came before."""
+        keys = iter(page.keys)
+        items = [row for row in page.rows.items if self._is_new(next(keys))]
+        rejected = [row for row in page.rows.rejected if self._is_new(next(keys))]
+        return replace(page, rows=Rows(items, rejected))
+
+    def _is_new(self, key: object) -> bool:
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        return True
+
+    def _last_url(self, first: Page[Row]) -> str | None:
+        """The last page's address, where the list numbers its pages and says how many rows it has."""
+        assert first.next_url is not None
+        second = httpx.URL(self._followed(self._first_url, first.next_url))
+        if not first.count or not first.keys or second.params.get("page") != "2":
+            return None
+        return str(second.copy_set_param("page", -(-first.count // len(first.keys))))
+
+    def _check_end(self, next_url: str, count: int | None, stale: int) -> None:
+        pages = len(self._urls)
+        if next_url in self._urls or stale >= STALE_PAGES:
+            raise APIResponseError(f"{self._facts.operation}: `next` goes in circles after {pages} pages", self._facts)
+        too_many = count is not None and len(self._seen) > 2 * count + 1000
+        if too_many or pages >= MAX_PAGES:
+            raise APIResponseError(f"{self._facts.operation}: the list has no end after {pages:,} pages", self._facts)
+
+    def _followed(self, current: str, next_url: str) -> str:
+        """Where `next` leads, if that is a page of this list."""
+        try:
+            target = httpx.URL(current).join(next_url).copy_with(fragment=None)
+        except (httpx.InvalidURL, ValueError):
+            raise APIResponseError(f"{self._facts.operation}: `next` is no address", self._facts) from None
+        if target.userinfo or _place(target) != _place(self._origin):
+            raise RedirectRefusedError(
+                f"{self._facts.operation}: `next` points away from the list; it is not followed", self._facts
+            )
+        return str(target)
 
 
-def _followed(origin: httpx.URL, current: str, next_url: str, facts: CallFacts) -> str:
-    try:
-        target = httpx.URL(current).join(next_url)
-    except (httpx.InvalidURL, ValueError):
-        raise APIResponseError(f"{facts.operation}: `next` is no address", facts) from None
-    same_place = (target.scheme, target.host, target.port) == (origin.scheme, origin.host, origin.port)
-    if not same_place or target.userinfo or target.path != origin.path:
-        raise RedirectRefusedError(f"{facts.operation}: `next` points away from the list; it is not followed", facts)
-    return str(target)
+def _place(url: httpx.URL) -> tuple[str, bytes, int | None, str]:
+    return url.scheme, url.raw_host, url.port, url.path

@@ -1,5 +1,7 @@
 """What an answer's headers say about limits and waiting. Nonsense says nothing: it never raises.
 
+A Retry-After beyond a week is taken for a week: whoever says so is not to be asked soon.
+
 Source: RFC 9110 10.2.3 (Retry-After: seconds or a date); openmoove_partner_api.md, "Rate Limit Headers"
 (X-RateLimit-Reset is a Unix time). Times are taken against the answer's own Date, so that a wrong clock here or there
 does not matter.
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import math
 import time
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import httpx
@@ -32,15 +35,19 @@ def read_rate_words(headers: httpx.Headers) -> RateWords:
 
 def _retry_after(text: str | None, partner_now: float) -> float | None:
     seconds = _number(text)
-    if seconds is not None:
-        return seconds if 0 <= seconds <= LONGEST_BELIEVED_SECONDS else None
-    return _until(_unix_time(text), partner_now)
+    if seconds is None:
+        moment = _unix_time(text)
+        if moment is None:
+            return None
+        seconds = max(moment - partner_now, 0.0)
+    return min(seconds, LONGEST_BELIEVED_SECONDS) if seconds >= 0 else None
 
 
 def _until(moment: float | None, partner_now: float) -> float | None:
     if moment is None:
         return None
     seconds = moment - partner_now
+    # No clamp here: a time in milliseconds is a moment in a far century
     return max(seconds, 0.0) if seconds <= LONGEST_BELIEVED_SECONDS else None
 
 
@@ -63,6 +70,8 @@ def _unix_time(text: str | None) -> float | None:
     if text is None:
         return None
     try:
-        return parsedate_to_datetime(text).timestamp()
+        moment = parsedate_to_datetime(text)
+        # HTTP's dates are UTC, those of the old forms too, which do not say so (RFC 9110 5.6.7)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None

@@ -3,8 +3,8 @@
 | error | decision | source |
 |---|---|---|
 | AuthenticationError | renew the credentials, one retry at once | resman_handshake.md "Error Handling": 401 |
-| RateLimitError | wait as the partner says, never less; else full jitter | both documents: 429 |
-| ServerError, APIConnectionError | full jitter, reads only | resman_handshake.md: 5xx |
+| RateLimitError | full jitter, never less than the partner says | both documents: 429 |
+| ServerError, APIConnectionError | the same, reads only | resman_handshake.md: 5xx |
 | everything else | give up | 400, 403, 404 stay what they are |
 """
 
@@ -62,11 +62,9 @@ def decide(
 def _wait(
     error: APIError, attempt: int, rules: RetryRules, *, is_read: bool, chance: Callable[[], float]
 ) -> float | None:
+    if not (is_read or isinstance(error, RateLimitError)):
+        return None
     jitter = chance() * min(rules.cap_seconds, rules.base_seconds * float(2 ** (attempt - 1)))
-    if isinstance(error, RateLimitError):
-        return jitter if error.retry_after_seconds is None else error.retry_after_seconds
-    if isinstance(error, ServerError) and is_read:
+    if isinstance(error, RateLimitError | ServerError):
         return max(jitter, error.retry_after_seconds or 0.0)
-    if isinstance(error, APIConnectionError) and is_read:
-        return jitter
-    return None
+    return jitter if isinstance(error, APIConnectionError) else None

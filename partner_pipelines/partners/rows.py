@@ -38,6 +38,12 @@ class Page(Generic[Row]):
     next_url: str | None = None
     count: int | None = None
 
+    @property
+    def keys(self) -> list[object]:
+        """What tells its rows apart: the id of a row, the raw value of a rejected one."""
+        items: Sequence[Any] = self.rows.items
+        return [item.id for item in items] + [("rejected", repr(row.raw)) for row in self.rows.rejected]
+
 
 def parse_json(body: bytes, facts: CallFacts) -> Any:
     """The body's JSON value. Raises APIResponseError for what is none; NaN and infinities are none (RFC 8259 6)."""
@@ -80,7 +86,8 @@ def read_page(adapter: TypeAdapter[Row], value: Any, facts: CallFacts, wrapped_a
             return Page(
                 validate_rows(adapter, value["results"]), _next(value["next"], facts), _count(value.get("count"))
             )
-        if wrapped_as is not None and isinstance(value.get(wrapped_as), list):
+        # Alone: beside a total or a link to more the list would not be the whole one
+        if wrapped_as is not None and len(value) == 1 and isinstance(value.get(wrapped_as), list):
             return Page(validate_rows(adapter, value[wrapped_as]))
     raise APIResponseError(f"{facts.operation}: the answer is no list in a known shape", facts)
 

@@ -3,6 +3,7 @@
 Sources: openmoove_partner_api.md "Error Handling" (two shapes of field errors are documented: flat, and below
 `field_errors`); resman_handshake.md "Error Handling"; RFC 6750 3 (`WWW-Authenticate: Bearer error=…, scope=…`).
 Messages name status and field names; the partner's own words stay in `field_errors`, for they may quote what was sent.
+Codes, scopes and field names are taken only where they look like what they are: anything may stand in their place.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pydantic_core import from_json
 
 from partner_pipelines.errors import (
     APIError,
+    APIResponseError,
     APIStatusError,
     AuthenticationError,
     BadRequestError,
@@ -27,10 +29,12 @@ from partner_pipelines.errors import (
     ServerError,
     StatusFacts,
 )
-from partner_pipelines.partners.rate_words import read_rate_words
+from partner_pipelines.partners.ports import RateWords
+from partner_pipelines.partners.transport import RATE_WORDS, is_answer
 
-_CHALLENGE_PARAMETER = re.compile(r'(error|scope)="([^"\\]{0,200})"')
-_SAFE_CODE = re.compile(r"[a-z_]{1,40}")
+_CHALLENGE_PARAMETER = re.compile(r'\b(error|scope)="([^"\\]{0,200})"')
+_NAME = re.compile(r"[a-z][a-z_]{0,39}")
+_SCOPES = re.compile(r"[a-z_.:]{1,40}( [a-z_.:]{1,40}){0,9}")
 _WORDS_THAT_ARE_NO_FIELDS = {"detail", "field_errors", "error", "error_description", "message", "code"}
 
 _REMEDIES: Mapping[type[APIStatusError], str] = {
@@ -46,14 +50,16 @@ _REMEDIES: Mapping[type[APIStatusError], str] = {
 def error_for(response: httpx.Response, facts: CallFacts, scope: str | None) -> APIError | None:
     """The error that this answer is, None for a 2xx. `scope` is the one that the operation needed."""
     status = response.status_code
-    if status < 300:
+    if is_answer(status):
         return None
+    if status < 300:
+        return APIResponseError(f"{facts.operation}: status {status} is no whole answer", facts)
     if status < 400:
         return RedirectRefusedError(f"{facts.operation}: status {status} points elsewhere; it is not followed", facts)
     kind = _kind(status)
     body = _json(response.content)
     challenge = dict(_CHALLENGE_PARAMETER.findall(response.headers.get("www-authenticate", "")))
-    words = read_rate_words(response.headers)
+    words: RateWords = response.extensions[RATE_WORDS]
     retry_after = words.retry_after_seconds
     if status == 429 and retry_after is None:
         retry_after = words.reset_after_seconds
@@ -62,7 +68,7 @@ def error_for(response: httpx.Response, facts: CallFacts, scope: str | None) -> 
         field_errors=field_errors_in(body),
         error_code=_code(challenge.get("error")) or _code(body.get("error")),
         retry_after_seconds=retry_after,
-        required_scope=(challenge.get("scope") or scope) if status == 403 else None,
+        required_scope=(_scopes(challenge.get("scope")) or scope) if status == 403 else None,
     )
     return kind(_sentence(facts, kind, status_facts), facts, status_facts)
 
@@ -91,7 +97,8 @@ def _kind(status: int) -> type[APIStatusError]:
 
 def _sentence(facts: CallFacts, kind: type[APIStatusError], said: StatusFacts) -> str:
     code = f" {said.error_code}" if said.error_code else ""
-    fields = f" (fields: {', '.join(sorted(said.field_errors))})" if said.field_errors else ""
+    names = sorted(name for name in said.field_errors if _NAME.fullmatch(name))
+    fields = f" (fields: {', '.join(names)})" if names else ""
     needs = f"; it needs the scope {said.required_scope!r}" if said.required_scope else ""
     return f"{facts.operation} at {facts.connection}: status {said.status}{code}{fields}{needs}: {_REMEDIES[kind]}"
 
@@ -105,4 +112,8 @@ def _json(body: bytes) -> dict[str, Any]:
 
 
 def _code(word: object) -> str | None:
-    return word if isinstance(word, str) and _SAFE_CODE.fullmatch(word) else None
+    return word if isinstance(word, str) and _NAME.fullmatch(word) else None
+
+
+def _scopes(words: str | None) -> str | None:
+    return words if words is not None and _SCOPES.fullmatch(words) else None

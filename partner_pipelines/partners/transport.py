@@ -1,16 +1,17 @@
 """The one way to the wire: `Budgeted(Audited(wire))`, httpx transports, so that no call can go round them.
 
-`httpx.HTTPTransport.handle_request` is called directly, without `httpx.Client`: that saves a third of a call's time
-(docs/benchmarks.md) and leaves nothing that could follow a redirect or read a proxy from the environment.
+`httpx.Client` is left out: that saves a third of a call's time (docs/benchmarks.md) and leaves nothing that could
+follow a redirect or read a proxy from the environment.
 """
 
 from __future__ import annotations
 
-import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
+import httpcore
 import httpx
 
 from partner_pipelines.clock import now
@@ -24,19 +25,32 @@ from partner_pipelines.errors import (
     CallFacts,
 )
 from partner_pipelines.models.call import CallIntent, CallOutcome, OutcomeWord, Purpose
-from partner_pipelines.partners.bodies import (
-    BodyTooLarge,
-    DeadlineOver,
-    UnreadableEncoding,
-    read_bounded,
-    unpack_bounded,
-)
+from partner_pipelines.partners.bodies import BodyTooLarge, UnreadableEncoding, read_bounded, unpack_bounded
 from partner_pipelines.partners.ports import BodyHash, CallRecorder, RateWords, RequestBudget, Stop
 from partner_pipelines.partners.rate_words import read_rate_words
+from partner_pipelines.partners.wire import build_wire
+
+__all__ = ["Attempt", "Audited", "Budgeted", "Unlimited", "WireLimits", "build_wire"]
 
 ATTEMPT = "partner_attempt"
 REQUEST_ID = "partner_request_id"
 STARTED_AT = "partner_started_at"
+RATE_WORDS = "partner_rate_words"
+
+_TOO_LATE = (httpcore.TimeoutException, httpx.TimeoutException, TimeoutError)
+_BROKEN = (
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+    httpcore.ConnectionNotAvailable,
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    OSError,
+    UnicodeError,  # a host name that no resolver takes
+)
+_OF_THE_WIRE = {b"content-encoding", b"content-length", b"transfer-encoding"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +117,6 @@ class WireLimits:
         }
 
 
-def build_wire(ca_bundle: Path | None, *, connections: int = 32) -> httpx.HTTPTransport:
-    """The wire itself: TLS 1.2 and above, verified; nothing taken from the environment; no retries of its own."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if ca_bundle is not None:
-        context.load_verify_locations(cafile=ca_bundle)
-    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    return httpx.HTTPTransport(verify=context, trust_env=False, limits=limits, retries=0)
-
-
 class Audited(httpx.BaseTransport):
     """Writes the intent before the wire and the outcome after it, reads the body whole, within its bounds.
 
@@ -139,6 +143,7 @@ class Audited(httpx.BaseTransport):
         request_id = self._recorder.record_intent(intent)
         request.headers["X-Request-ID"] = request_id
         request.extensions["timeout"] = self._limits.timeouts(left)
+        request.extensions["deadline"] = attempt.deadline
         exchange = _Exchange(self._wire, self._limits, attempt, request_id)
         began = time.perf_counter()
         try:
@@ -146,9 +151,9 @@ class Audited(httpx.BaseTransport):
         except APIError as error:
             self._record_failure(request_id, exchange, began, error)
             raise
-        self._recorder.record_outcome(request_id, self._outcome(response, exchange, began, body))
-        response.extensions[REQUEST_ID] = request_id
-        response.extensions[STARTED_AT] = intent.started_at
+        words = read_rate_words(response.headers)
+        self._recorder.record_outcome(request_id, self._outcome(exchange, began, body, words))
+        response.extensions |= {REQUEST_ID: request_id, STARTED_AT: intent.started_at, RATE_WORDS: words}
         return response
 
     def close(self) -> None:
@@ -156,7 +161,7 @@ class Audited(httpx.BaseTransport):
         self._wire.close()
 
     def _record_failure(self, request_id: str, exchange: _Exchange, began: float, error: APIError) -> None:
-        outcome: OutcomeWord = "network_error" if isinstance(error, APIConnectionError) else word_of(exchange.status)
+        outcome: OutcomeWord = "network_error" if isinstance(error, APIConnectionError) else "server_error"
         self._recorder.record_outcome(
             request_id,
             CallOutcome(
@@ -169,17 +174,16 @@ class Audited(httpx.BaseTransport):
             ),
         )
 
-    def _outcome(self, response: httpx.Response, exchange: _Exchange, began: float, body: bytes) -> CallOutcome:
-        status = response.status_code
-        retry_after = read_rate_words(response.headers).retry_after_seconds if status in {429, 503} else None
+    def _outcome(self, exchange: _Exchange, began: float, body: bytes, words: RateWords) -> CallOutcome:
         return CallOutcome(
             finished_at=now(),
-            status=status,
-            outcome=word_of(status),
+            status=exchange.status,
+            outcome=word_of(exchange.status),
             latency_ms=_milliseconds_since(began),
             bytes=exchange.wire_bytes,
+            error=exchange.lost_body,
             body_hash=self._body_hash(body) if body else None,
-            retry_after_seconds=retry_after,
+            retry_after_seconds=words.retry_after_seconds if exchange.status in {429, 503} else None,
         )
 
 
@@ -189,42 +193,58 @@ class _Exchange:
     def __init__(self, wire: httpx.BaseTransport, limits: WireLimits, attempt: Attempt, request_id: str) -> None:
         self._wire = wire
         self._limits = limits
-        self._attempt = attempt
+        self._name = attempt.operation
         self._facts = attempt.facts(request_id)
+        self._parts: list[bytes] = []
         self.status: int | None = None
-        self.wire_bytes = 0
+        self.lost_body: str | None = None
+
+    @property
+    def wire_bytes(self) -> int:
+        """How many bytes of the body came, packed as they were."""
+        return sum(map(len, self._parts))
 
     def run(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
-        name = self._attempt.operation
+        with self._named_errors():
+            response = self._wire.handle_request(request)
+            self.status = response.status_code
         try:
-            return self._run(request)
-        except (httpx.TimeoutException, DeadlineOver) as error:
+            body = self._body(response)
+        except APIError as error:
+            if self.status < 400:
+                raise
+            # The status says what to do next (429: when to come back); its body is a courtesy.
+            self.lost_body = f"{type(error).__name__}: {error.message}"
+            body = b""
+        headers = httpx.Headers([item for item in response.headers.raw if item[0].lower() not in _OF_THE_WIRE])
+        return httpx.Response(self.status, headers=headers, content=body), body
+
+    def _body(self, response: httpx.Response) -> bytes:
+        bound = self._limits.max_body_bytes
+        stream = response.stream
+        assert isinstance(stream, httpx.SyncByteStream)
+        with self._named_errors():
+            try:
+                read_bounded(stream, self._parts, max_bytes=bound)
+            finally:
+                response.close()
+            return unpack_bounded(b"".join(self._parts), response.headers.get("content-encoding"), max_bytes=bound)
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """No library's error leaves under its own name, nor with its own words: they may quote bytes of the answer."""
+        name = self._name
+        try:
+            yield
+        except _TOO_LATE as error:
             raise APITimeoutError(f"{name}: no whole answer in time ({type(error).__name__})", self._facts) from None
-        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
-            # The library's own words may quote bytes of the answer: its class is enough.
+        except _BROKEN as error:
             raise APIConnectionError(f"{name}: no whole answer ({type(error).__name__})", self._facts) from None
         except BodyTooLarge:
             bound = self._limits.max_body_bytes
             raise BodyTooLargeError(f"{name}: the body is larger than {bound:,} bytes", self._facts) from None
         except UnreadableEncoding:
             raise APIResponseError(f"{name}: the body's encoding cannot be unpacked", self._facts) from None
-
-    def _run(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
-        bound = self._limits.max_body_bytes
-        response = self._wire.handle_request(request)
-        self.status = response.status_code
-        stream = response.stream
-        assert isinstance(stream, httpx.SyncByteStream)
-        try:
-            packed = read_bounded(stream, max_bytes=bound, deadline=self._attempt.deadline)
-        finally:
-            response.close()
-        self.wire_bytes = len(packed)
-        headers = response.headers
-        body = unpack_bounded(packed, headers.get("content-encoding"), max_bytes=bound)
-        for name in ("content-encoding", "content-length", "transfer-encoding"):
-            headers.pop(name, None)
-        return httpx.Response(self.status, headers=headers, content=body), body
 
 
 class Budgeted(httpx.BaseTransport):
@@ -243,7 +263,7 @@ class Budgeted(httpx.BaseTransport):
         words = RateWords()
         try:
             response = self._inner.handle_request(request)
-            words = read_rate_words(response.headers)
+            words = response.extensions[RATE_WORDS]
             return response
         finally:
             self._budget.settle(slot, words)
@@ -281,14 +301,19 @@ class Unlimited:
         """Nothing to remember."""
 
 
+def is_answer(status: int) -> bool:
+    """Whether the body is what was asked for, all of it: a redirect, a part (206) or a switch of protocols is not."""
+    return 200 <= status < 300 and status != httpx.codes.PARTIAL_CONTENT
+
+
 def word_of(status: int | None) -> OutcomeWord:
-    """The trail's word for an HTTP status; a redirect is the server's error, for it is never followed."""
+    """The trail's word for an HTTP status; what is neither an answer nor a refusal is the server's error."""
     if status is None:
         return "network_error"
+    if is_answer(status):
+        return "ok"
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return "rate_limited"
-    if status < 300:
-        return "ok"
     return "client_error" if 400 <= status < 500 else "server_error"
 
 

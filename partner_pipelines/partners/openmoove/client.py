@@ -24,15 +24,15 @@ class OpenMooveClient:
         """Every page of the list, in order, with the answer that gave it."""
         first = operations.build_list(self._base_url, reason)
         facts = self._facts(first.name)
-        answers: list[Answer] = []
+        answer: Answer
 
         def fetch(url: str) -> Page[ListedProperty]:
+            nonlocal answer
             answer = self._caller.perform(operations.build_page(url, reason))
-            answers.append(answer)
             return operations.decipher_page(answer, self._facts(first.name, answer))
 
         for page in walk(first.url, fetch, facts):
-            yield page, answers[-1]
+            yield page, answer
 
     def get_detail(self, property_id: int, reason: str) -> tuple[Rows[PropertyDetail], Answer]:
         """The property's detail. Raises NotFoundError when it is gone or no longer ours."""

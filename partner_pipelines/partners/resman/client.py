@@ -37,21 +37,21 @@ class ResManClient:
         """Every page of the list, in order; the answer comes along, for its request id and time."""
         first = operations.build_list(self._base_url, kind, filters, reason)
         facts = self._facts(first.name)
-        answers: list[Answer] = []
+        answer: Answer
 
         def fetch(url: str) -> Page[Row]:
+            nonlocal answer
             answer = self._caller.perform(operations.build_page(url, kind, reason))
-            answers.append(answer)
             return operations.decipher_page(kind, answer, filters, self._facts(first.name, answer))
 
         for page in walk(first.url, fetch, facts):
-            yield ListedPage(page, answers[-1])
+            yield ListedPage(page, answer)
 
     def get(self, kind: Kind[Row], item_id: str, reason: str = "due") -> tuple[Rows[Row], Answer]:
         """One item by its id, and the answer that gave it."""
         operation = operations.build_get(self._base_url, kind, item_id, reason)
         answer = self._caller.perform(operation)
-        return operations.decipher_item(kind, answer, self._facts(operation.name, answer)), answer
+        return operations.decipher_item(kind, answer, item_id, self._facts(operation.name, answer)), answer
 
     def _facts(self, operation: str, answer: Answer | None = None) -> CallFacts:
         return CallFacts("resman", self._connection, operation, answer.request_id if answer else None)

@@ -7,6 +7,7 @@ Sources: RFC 6749 4.4 (client credentials), 2.3.1 (both ways of client authentic
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,14 +15,19 @@ from urllib.parse import quote_plus, urlencode
 
 from partner_pipelines.errors import APIResponseError, CallFacts
 from partner_pipelines.partners.caller import Answer, Operation
-from partner_pipelines.partners.rows import parse_json
 
 ClientAuthentication = Literal["client_secret_post", "client_secret_basic"]
+
+MAX_ANSWER_BYTES = 64 * 1024
+LONGEST_BELIEVED_SECONDS = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What the token endpoint gave. `scope` is what was granted: the answer's word, else what was asked for."""
+    """What the token endpoint gave. `scope` is what was granted: the answer's word, else what was asked for.
+
+    A lifetime is never longer than a week, whatever the answer says: it stays a number that clocks can be set by.
+    """
 
     access_token: str = field(repr=False)
     lifetime_seconds: float
@@ -32,7 +38,8 @@ def build_token_request(
     token_url: str, client_id: str, client_secret: str, scopes: Iterable[str], how: ClientAuthentication
 ) -> Operation:
     """The request for a token with these scopes."""
-    form = {"grant_type": "client_credentials", "scope": " ".join(scopes)}
+    scope = " ".join(scopes)
+    form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     if how == "client_secret_basic":
         # RFC 6749 2.3.1: both parts are form-encoded first, so that a colon or an é survives
@@ -44,7 +51,7 @@ def build_token_request(
         "request_token",
         "POST",
         token_url,
-        scope=form["scope"],
+        scope=scope or None,
         reason="token",
         body=urlencode(form).encode(),
         headers=headers,
@@ -54,10 +61,32 @@ def build_token_request(
 
 def decipher_token(answer: Answer, asked: Iterable[str], facts: CallFacts) -> Grant:
     """The token in the answer. Raises APIResponseError for whatever is none; its message never quotes the answer."""
-    body = parse_json(answer.body, facts)
-    if not isinstance(body, dict):
-        raise APIResponseError(f"{facts.operation}: the token answer is no JSON object", facts)
+    body = _object(answer.body, facts)
     return Grant(_token(body, facts), _lifetime(body, facts), _scope(body, asked, facts))
+
+
+def _object(body: bytes, facts: CallFacts) -> dict[str, Any]:
+    """Stricter than with rows: of two `access_token`s neither is to be believed."""
+    if len(body) > MAX_ANSWER_BYTES:
+        raise APIResponseError(f"{facts.operation}: the token answer is longer than {MAX_ANSWER_BYTES:,} bytes", facts)
+    try:
+        value = json.loads(body, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise APIResponseError(f"{facts.operation}: the token answer is no JSON object with unique names", facts)
+    return value
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice")
+    return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _token(body: dict[str, Any], facts: CallFacts) -> str:
@@ -76,7 +105,7 @@ def _lifetime(body: dict[str, Any], facts: CallFacts) -> float:
     lifetime = body.get("expires_in")
     if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or lifetime <= 0:
         raise APIResponseError(f"{facts.operation}: expires_in is not a number of seconds above 0", facts)
-    return float(lifetime)
+    return float(min(lifetime, LONGEST_BELIEVED_SECONDS))
 
 
 def _scope(body: dict[str, Any], asked: Iterable[str], facts: CallFacts) -> frozenset[str]:

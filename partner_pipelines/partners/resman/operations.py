@@ -5,14 +5,14 @@ Only the four documented filters are sent. A server may ignore one, so each row 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 from pydantic import TypeAdapter
 
-from partner_pipelines.errors import CallFacts
+from partner_pipelines.errors import APIResponseError, CallFacts
 from partner_pipelines.models.fields import PartnerRow
 from partner_pipelines.models.resman import Document, Employee, Lead, Unit
 from partner_pipelines.partners.caller import Answer, Operation
@@ -62,20 +62,30 @@ def build_get(base_url: str, kind: Kind[Any], item_id: str, reason: str = "due")
 def decipher_page(kind: Kind[Row], answer: Answer, filters: Filters, facts: CallFacts) -> Page[Row]:
     """The page's rows, those that do not meet the filters left out."""
     page = read_page(kind.adapter, parse_json(answer.body, facts), facts, wrapped_as=kind.name)
-    kept = keep_matching(page.rows.items, filters)
-    return Page(Rows(kept, page.rows.rejected), page.next_url, page.count)
+    return replace(page, rows=keep_matching(page.rows, filters))
 
 
-def decipher_item(kind: Kind[Row], answer: Answer, facts: CallFacts) -> Rows[Row]:
-    """The one item, as a list of one row or of one rejected row."""
-    return validate_rows(kind.adapter, [parse_json(answer.body, facts)])
+def decipher_item(kind: Kind[Row], answer: Answer, item_id: str, facts: CallFacts) -> Rows[Row]:
+    """The one item, as a list of one row or of one rejected row; another item is an error, not a row."""
+    value = parse_json(answer.body, facts)
+    if not isinstance(value, dict) or str(value.get("id")) != item_id:
+        raise APIResponseError(f"{facts.operation}: the answer is not the item that was asked for", facts)
+    return validate_rows(kind.adapter, [value])
 
 
-def keep_matching(rows: Sequence[Row], filters: Filters) -> Sequence[Row]:
-    """The rows that meet every filter."""
+def keep_matching(rows: Rows[Row], filters: Filters) -> Rows[Row]:
+    """The rows that meet every filter; of the rejected ones those that do not say otherwise."""
     if not filters:
         return rows
-    return [row for row in rows if all(getattr(row, name) == value for name, value in filters.items())]
+    items = [row for row in rows.items if all(getattr(row, name) == value for name, value in filters.items())]
+    rejected = [row for row in rows.rejected if _may_match(row.raw, filters)]
+    return Rows(items, rejected)
+
+
+def _may_match(raw: Any, filters: Filters) -> bool:
+    return not isinstance(raw, dict) or all(
+        name not in raw or str(raw[name]).lower() == str(value).lower() for name, value in filters.items()
+    )
 
 
 def _word(value: str | bool) -> str:

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+import zlib
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from partner_pipelines.partners.bodies import BodyTooLarge, UnreadableEncoding, read_bounded, unpack_bounded
+
+BOUND = 1000
+
+
+def test_a_body_of_exactly_the_bound_is_taken() -> None:
+    parts: list[bytes] = []
+    read_bounded([b"a" * 400, b"b" * 600], parts, max_bytes=BOUND)
+    assert b"".join(parts) == b"a" * 400 + b"b" * 600
+
+
+def test_a_byte_more_is_too_large_and_what_came_is_known() -> None:
+    parts: list[bytes] = []
+    with pytest.raises(BodyTooLarge):
+        read_bounded([b"a" * 400, b"b" * 601], parts, max_bytes=BOUND)
+    assert sum(map(len, parts)) == 1001
+
+
+def test_reading_ends_with_the_chunk_that_goes_over_the_bound() -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b"x" * 100
+
+    parts: list[bytes] = []
+    with pytest.raises(BodyTooLarge):
+        read_bounded(endless(), parts, max_bytes=BOUND)
+    assert len(parts) == 11
+
+
+def test_what_came_before_an_error_is_kept() -> None:
+    def dropped() -> Iterator[bytes]:
+        yield b"half"
+        raise OSError
+
+    parts: list[bytes] = []
+    with pytest.raises(OSError):  # noqa: PT011 - the class is all there is
+        read_bounded(dropped(), parts, max_bytes=BOUND)
+    assert parts == [b"half"]
+
+
+@pytest.mark.parametrize("encoding", [None, "identity", " Identity "])
+def test_a_body_without_encoding_stays_as_it_is(encoding: str | None) -> None:
+    assert unpack_bounded(b"\x1f\x8bwhatever", encoding, max_bytes=BOUND) == b"\x1f\x8bwhatever"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZip", "x-gzip"])
+def test_gzip_is_unpacked(encoding: str) -> None:
+    assert unpack_bounded(gzip.compress(b"rows"), encoding, max_bytes=BOUND) == b"rows"
+
+
+def test_deflate_is_unpacked() -> None:
+    assert unpack_bounded(zlib.compress(b"rows"), "deflate", max_bytes=BOUND) == b"rows"
+
+
+def test_an_empty_body_is_empty_whatever_its_encoding() -> None:
+    assert unpack_bounded(b"", "gzip", max_bytes=BOUND) == b""
+    assert unpack_bounded(b"", "br", max_bytes=BOUND) == b""
+
+
+@pytest.mark.parametrize("size", [BOUND - 1, BOUND])
+def test_a_packed_body_up_to_the_bound_is_taken_whole(size: int) -> None:
+    assert unpack_bounded(gzip.compress(b"x" * size), "gzip", max_bytes=BOUND) == b"x" * size
+
+
+def test_a_packed_body_a_byte_over_the_bound_is_too_large() -> None:
+    with pytest.raises(BodyTooLarge):
+        unpack_bounded(gzip.compress(b"x" * (BOUND + 1)), "gzip", max_bytes=BOUND)
+
+
+def test_a_bomb_costs_no_more_memory_than_the_bound() -> None:
+    bomb = gzip.compress(b"\0" * 200_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BodyTooLarge):
+            unpack_bounded(bomb, "gzip", max_bytes=1_000_000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4_000_000
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (b"no gzip at all", "gzip"),
+        (gzip.compress(b"x" * 900)[:-1], "gzip"),
+        (gzip.compress(b"x" * 900)[:-9] + b"\0" * 9, "gzip"),
+        (b"plain", "br"),
+        (b"plain", "gzip, gzip"),
+        (gzip.compress(gzip.compress(b"x")), "gzip, gzip"),
+    ],
+    ids=["not-packed", "truncated", "wrong-checksum", "brotli", "a-list", "packed-twice"],
+)
+def test_what_does_not_unpack_is_an_error_never_a_part(body: bytes, encoding: str) -> None:
+    with pytest.raises(UnreadableEncoding):
+        unpack_bounded(body, encoding, max_bytes=BOUND)
+
+
+def test_bytes_after_the_end_are_an_error_because_they_may_be_the_rest_of_the_list() -> None:
+    with pytest.raises(UnreadableEncoding):
+        unpack_bounded(gzip.compress(b'[{"id": 1}]') + gzip.compress(b'[{"id": 2}]'), "gzip", max_bytes=BOUND)
+
+
+@given(st.binary(max_size=2000), st.sampled_from(["gzip", "deflate"]))
+def test_hostile_bytes_are_unpacked_within_the_bound_or_refused(body: bytes, encoding: str) -> None:
+    try:
+        unpacked = unpack_bounded(body, encoding, max_bytes=BOUND)
+    except (BodyTooLarge, UnreadableEncoding):
+        return
+    assert len(unpacked) <= BOUND
