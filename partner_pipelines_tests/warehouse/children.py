@@ -1,0 +1,91 @@
+"""What the processes of these tests do."""
+
+from __future__ import annotations
+
+import resource
+import signal
+from contextlib import closing
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from partner_pipelines.errors import StateError
+from partner_pipelines.warehouse import load
+from partner_pipelines.warehouse.publish import publish
+from partner_pipelines.warehouse.reading import open_published, run_query
+from partner_pipelines_tests.warehouse.support import Yard, a_detail, a_lead, a_milestone
+
+ROWS = 40
+
+
+def tagged(yard: Yard, tag: int) -> Path:
+    """Lands a file whose rows all carry the tag: leads of its own, and milestones that each file gives anew."""
+    leads = (a_lead(tag * 1000 + number, source=f"file {tag}") for number in range(ROWS))
+    steps = (a_milestone(number, name=f"file {tag}") for number in range(ROWS))
+    return yard.land(
+        yard.resman(tag, "resman.leads", *leads),
+        yard.milestones(tag, 1, *steps),
+        yard.detail(tag, a_detail(1, title_number=f"file {tag}")),
+    )
+
+
+def merge_until_killed(root: Path, ready: Connection) -> None:
+    """A transaction for each file, published at the end; then again, whether something came or not."""
+    load._BYTES_AT_ONCE = 1
+    yard = Yard(root)
+    ready.send("ready")
+    while True:
+        yard.merge()
+        publish(yard.warehouse)
+
+
+def write_batches(root: Path, connection: str, batches: int, said: Connection) -> None:
+    """Each batch gives all rows of the connection one status."""
+    yard = Yard(root, connection)
+    try:
+        for batch in range(1, batches + 1):
+            yard.land(
+                yard.resman(batch, "resman.leads", *(a_lead(number, status=f"{batch}") for number in range(ROWS))),
+                yard.milestones(batch, 1, *(a_milestone(number, name=f"{batch}") for number in range(ROWS))),
+            )
+            yard.merge()
+            publish(yard.warehouse)
+        said.send(None)
+    except BaseException as error:
+        said.send(repr(error))
+        raise
+
+
+def read_for_ever(root: Path, said: Connection) -> None:
+    """Sends a word for each look that is not whole, and the number of looks when it is asked to end."""
+    yard = Yard(root)
+    looks = 0
+    while not said.poll():
+        with closing(open_published(yard.data)) as database:
+            found = run_query(
+                database,
+                "SELECT connection, count(*), count(DISTINCT status) FROM resman.leads GROUP BY ALL UNION ALL "
+                "SELECT connection, count(*), count(DISTINCT name) FROM openmoove.milestones GROUP BY ALL",
+            )
+        if any(row[1:] != (ROWS, 1) for row in found.rows):
+            said.send(f"a half-applied batch: {found.rows}")
+        looks += 1
+    said.send(looks)
+
+
+def merge_on_a_full_disk(root: Path, said: Connection) -> None:
+    """Every write beyond the limit fails, as on a full disk (EFBIG instead of ENOSPC)."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    yard = Yard(root)
+    answers: list[Any] = []
+    for room in (8_192, 100_000, 600_000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+        try:
+            yard.merge()
+            publish(yard.warehouse)
+            answers.append("done")
+        except StateError as error:
+            answers.append(str(error))
+        except BaseException as error:  # noqa: BLE001 - what it was is the test's question
+            answers.append(f"escaped: {error!r}")
+    said.send(answers)
