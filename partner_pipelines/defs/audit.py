@@ -40,6 +40,8 @@ _COLUMNS = "dagster/column_schema"
             metadata={"dagster/table_name": CALLS},
         )
     ],
+    # It depends on nothing; where steps come one by one, it comes when the others have called.
+    op_tags={"dagster/priority": "-50"},
 )
 def api_calls(context: dg.AssetExecutionContext, house: PartnerHouse) -> Iterator[Event]:
     """Loads what the trail has and the table has not."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -46,10 +46,16 @@ def published_columns(data: DataDirectory, table: str) -> dict[str, tuple[str, s
 
 def query(data: DataDirectory, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
     """The rows of one query. Raises UsageError (nothing is published yet), StateError."""
+    (rows,) = query_each(data, [sql], **parameters)
+    return rows
+
+
+def query_each(data: DataDirectory, queries: Iterable[str], **parameters: Any) -> list[list[tuple[Any, ...]]]:
+    """The rows of each query, all of the same published file. Raises as `query`."""
     from partner_pipelines.warehouse.reading import open_published  # noqa: PLC0415 - DuckDB loads when it is needed
 
     with closing(open_published(data)) as database:
-        return database.execute(sql, parameters or None).fetchall()
+        return [database.execute(sql, parameters or None).fetchall() for sql in queries]
 
 
 def _markdown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

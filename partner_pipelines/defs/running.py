@@ -17,7 +17,7 @@ from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.execution.api import execute_run_iterator  # the public execute_job names the run itself: too late
 from dagster._core.utils import make_new_run_id
 
-from partner_pipelines.defs import audit
+from partner_pipelines.defs import CODE_LOCATION, audit
 from partner_pipelines.defs.dead_runs import mark_dead_runs
 from partner_pipelines.defs.home import open_instance, storage_errors
 from partner_pipelines.defs.resources import given
@@ -29,9 +29,6 @@ from partner_pipelines.settings import Settings
 from partner_pipelines.state.data_directory import open_data_directory
 from partner_pipelines.state.runs import run_lock
 from partner_pipelines.state.stop import StopSignal
-
-CODE_LOCATION = "partner_pipelines.definitions"
-"""The module that Dagster loads by name: below it this program only knows the name."""
 
 # The command shows progress in its own words; Dagster's events are in the UI.
 _QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

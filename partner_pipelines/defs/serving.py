@@ -18,8 +18,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from partner_pipelines.defs import CODE_LOCATION
 from partner_pipelines.defs.home import home_environment
-from partner_pipelines.defs.running import CODE_LOCATION
 from partner_pipelines.defs.schedules import SWITCH
 from partner_pipelines.errors import StateError, UsageError
 from partner_pipelines.settings import Settings

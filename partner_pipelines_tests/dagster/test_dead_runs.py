@@ -1,0 +1,110 @@
+"""A run whose process was killed does not stay started; a living one is left alone."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+
+import dagster as dg
+import pytest
+from dagster._core.utils import make_new_run_id
+
+from partner_pipelines.defs.dead_runs import SENTENCE, mark_dead_runs
+from partner_pipelines.defs.home import open_instance
+from partner_pipelines.state.data_directory import DataDirectory
+from partner_pipelines.state.runs import dead_runs, living_runs, run_lock
+from partner_pipelines_tests.dagster.conftest import start_sync
+
+
+@dg.job
+def anything() -> None:
+    """No step."""
+
+
+@pytest.fixture
+def instance(data: DataDirectory) -> Iterator[dg.DagsterInstance]:
+    with open_instance(data) as opened:
+        yield opened
+
+
+def _started(instance: dg.DagsterInstance) -> dg.DagsterRun:
+    run = instance.create_run_for_job(anything, run_id=make_new_run_id())
+    instance.report_dagster_event(
+        dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, "anything", message="begun"), run_id=run.run_id
+    )
+    return run
+
+
+def _status(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status
+
+
+def test_a_run_that_somebody_runs_is_left_alone(instance: dg.DagsterInstance, data: DataDirectory) -> None:
+    run = _started(instance)
+    with run_lock(data.runs, run.run_id):
+        assert mark_dead_runs(instance, data) == []
+    assert _status(instance, run.run_id) is dg.DagsterRunStatus.STARTED
+
+
+def test_a_run_that_has_just_begun_or_just_ended_is_left_alone(
+    instance: dg.DagsterInstance, data: DataDirectory
+) -> None:
+    run = _started(instance)
+    assert mark_dead_runs(instance, data) == []
+    assert _status(instance, run.run_id) is dg.DagsterRunStatus.STARTED
+
+
+def test_a_run_whose_lock_nobody_holds_is_failed_with_a_sentence(
+    instance: dg.DagsterInstance, data: DataDirectory
+) -> None:
+    run = _started(instance)
+    with suppress(KeyboardInterrupt), run_lock(data.runs, run.run_id):
+        raise KeyboardInterrupt
+    assert mark_dead_runs(instance, data) == [run.run_id]
+    assert _status(instance, run.run_id) is dg.DagsterRunStatus.FAILURE
+    failure = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    assert [entry.dagster_event.message for entry in failure if entry.dagster_event] == [SENTENCE]
+    assert (*living_runs(data.runs), *dead_runs(data.runs)) == ()
+    assert mark_dead_runs(instance, data) == []
+
+
+def test_a_killed_sync_is_failed_by_the_next(environ: dict[str, str], instance: dg.DagsterInstance) -> None:
+    killed = start_sync(environ, "group:audit or group:resman")
+    assert killed.stdout is not None
+    assert killed.stdout.readline().startswith("step ")
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    (run,) = instance.get_runs()
+    assert run.status is dg.DagsterRunStatus.STARTED
+    _finish(start_sync(environ, "group:audit"))
+    assert _status(instance, run.run_id) is dg.DagsterRunStatus.FAILURE
+    assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS}
+
+
+@pytest.mark.parametrize(
+    ("executor", "number"),
+    [("in_process", signal.SIGINT), ("in_process", signal.SIGTERM), ("multiprocess", signal.SIGTERM)],
+)
+def test_a_signal_ends_the_run_and_the_process(
+    environ: dict[str, str], instance: dg.DagsterInstance, data: DataDirectory, executor: str, number: signal.Signals
+) -> None:
+    stopped = start_sync(environ, PARTNER_EXECUTOR=executor)
+    assert stopped.stdout is not None
+    assert stopped.stdout.readline().startswith("step ")
+    stopped.send_signal(number)
+    told, _ = stopped.communicate(timeout=60)
+    assert stopped.returncode == 1
+    assert '"stopped": true' in told.splitlines()[-1]
+    (run,) = instance.get_runs()
+    assert run.status in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE)
+    assert (*living_runs(data.runs), *dead_runs(data.runs)) == ()
+
+
+def _finish(process: subprocess.Popen[str]) -> str:
+    told, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    return told

@@ -1,0 +1,104 @@
+"""UI and daemon come up over one code server, and leave nobody behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from partner_pipelines.defs.serving import HOST, serve
+from partner_pipelines.errors import StateError, StoppedError, UsageError
+from partner_pipelines.settings import Settings
+from partner_pipelines.state.stop import StopSignal
+from partner_pipelines_tests.sandbox_process import wait_until
+
+_WORKSPACE = "{workspaceOrError{... on Workspace{locationEntries{name locationOrLoadError{__typename}}}}}"
+_SCHEDULES = (
+    '{schedulesOrError(repositorySelector:{repositoryName:"__repository__",'
+    'repositoryLocationName:"partner_pipelines"}){... on Schedules{results{scheduleState{status}}}}}'
+)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _ask(url: str, query: str) -> Any:
+    body = json.dumps({"query": query}).encode()
+    request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        return json.load(answer)["data"]
+
+
+def _group(pid: int) -> list[int]:
+    """The living processes of a process group."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[2]) == pid and fields[0] != "Z":
+                found.append(int(entry.name))
+    return found
+
+
+def _location(url: str) -> bool:
+    entries = _ask(url, _WORKSPACE)["workspaceOrError"]["locationEntries"]
+    found = [(entry["name"], (entry["locationOrLoadError"] or {}).get("__typename")) for entry in entries]
+    return found == [("partner_pipelines", "RepositoryLocation")]
+
+
+def test_the_ui_shows_the_definitions_schedules_run_and_nobody_is_left(
+    settings: Settings, environ: dict[str, str]
+) -> None:
+    with serve(settings, environ, port=_free_port(), stop=StopSignal()) as served:
+        wait_until(lambda: _location(served.url), 60)
+        results = _ask(served.url, _SCHEDULES)["schedulesOrError"]["results"]
+        assert {result["scheduleState"]["status"] for result in results} == {"RUNNING"}
+        groups = [child.process.pid for child in served.children]
+        assert all(_group(pid) for pid in groups)
+        os.kill(groups[1], signal.SIGKILL)
+        with pytest.raises(StateError, match="Dagster's webserver ended"):
+            served.wait(StopSignal())
+    assert [_group(pid) for pid in groups] == [[], [], []]
+
+
+def test_a_taken_port_is_a_usage_error(settings: Settings, environ: dict[str, str]) -> None:
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with (
+            pytest.raises(UsageError, match=f"port {port} cannot be used"),
+            serve(settings, environ, port=port, stop=StopSignal()),
+        ):
+            pass
+
+
+def test_a_stop_while_it_comes_up_ends_it(settings: Settings, environ: dict[str, str]) -> None:
+    stop = StopSignal()
+    stop.request("the test says so")
+    with pytest.raises(StoppedError), serve(settings, environ, port=_free_port(), stop=stop):
+        pass
+
+
+def test_a_child_that_does_not_come_up_is_named_with_its_last_words(
+    settings: Settings, environ: dict[str, str]
+) -> None:
+    broken = {**environ, "PARTNER_TIMEZONE": "Mars/Olympus"}
+    with (
+        pytest.raises(StateError, match="Dagster's code-server ended"),
+        serve(settings, broken, port=_free_port(), stop=StopSignal()),
+    ):
+        pass
