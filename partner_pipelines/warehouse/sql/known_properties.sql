@@ -1,14 +1,24 @@
 -- One row per living property of a connection: what is known of it, for planning. Parameter: $connection.
--- Source: openmoove.properties, openmoove.milestones.
+-- Source: openmoove.properties, .milestones, .team_members; a part that went with a 404 after it was read is not known.
 SELECT
-    properties.id, properties.detail_fetched_at, properties.milestones_fetched_at,
-    properties.milestones_count, properties.completed_milestones, ended.last_completed_at
+    properties.id,
+    CASE WHEN team.went_at > properties.detail_fetched_at THEN NULL ELSE properties.detail_fetched_at END,
+    CASE WHEN steps.went_at > properties.milestones_fetched_at THEN NULL ELSE properties.milestones_fetched_at END,
+    properties.milestones_count, properties.completed_milestones, steps.last_completed_at
 FROM openmoove.properties AS properties
 LEFT JOIN (
-    SELECT property_id, max(completed_at) AS last_completed_at
+    SELECT
+        property_id, max(deleted_at) AS went_at,
+        max(completed_at) FILTER (completed AND deleted_at IS NULL) AS last_completed_at
     FROM openmoove.milestones
-    WHERE connection = $connection AND deleted_at IS NULL AND completed
+    WHERE connection = $connection
     GROUP BY ALL
-) AS ended ON ended.property_id = properties.id
+) AS steps ON steps.property_id = properties.id
+LEFT JOIN (
+    SELECT property_id, max(deleted_at) AS went_at
+    FROM openmoove.team_members
+    WHERE connection = $connection
+    GROUP BY ALL
+) AS team ON team.property_id = properties.id
 WHERE properties.connection = $connection AND properties.deleted_at IS NULL
 ORDER BY properties.id;
