@@ -66,8 +66,6 @@ def run_query(database: DuckDBPyConnection, query: str) -> QueryResult:
         return QueryResult(columns, found.fetchall())
     except duckdb.Error as error:
         raise QueryError(first_line(error)) from error
-    except (ValueError, OverflowError) as error:
-        raise QueryError(f"a value has no form in Python ({error}): cast it to VARCHAR") from error
 
 
 def _version(link: Path) -> Path:

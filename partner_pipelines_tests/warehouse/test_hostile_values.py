@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from partner_pipelines_tests.warehouse.support import Yard, a_lead, a_milestone, a_unit
 
-OFFSETS: st.SearchStrategy[timezone | None] = st.none() | st.integers(-1439, 1439).map(
+OFFSETS: st.SearchStrategy[Any] = st.none() | st.integers(-1439, 1439).map(
     lambda minutes: timezone(timedelta(minutes=minutes))
 )
 TIMES = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=OFFSETS).map(  # noqa: DTZ001

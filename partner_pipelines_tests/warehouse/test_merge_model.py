@@ -32,7 +32,14 @@ SAID = st.one_of(
     st.builds(Steps, TIMES, NUMBERS, st.dictionaries(st.integers(1, 3), WORDS, max_size=3)),
     st.builds(Gone, TIMES, NUMBERS),
 )
-BATCHES = st.lists(st.lists(SAID, min_size=1, max_size=8), min_size=1, max_size=5)
+
+
+def moment(said: Said) -> tuple[object, ...]:
+    """Two answers to one question at one time would contradict each other: nobody can say which is right."""
+    return type(said), said.at, None if isinstance(said, Listed) else said.number
+
+
+BATCHES = st.lists(st.lists(SAID, min_size=1, max_size=8, unique_by=moment), min_size=1, max_size=5)
 
 
 def landed(yard: Yard, said: Said) -> LandedAnswer:
