@@ -64,7 +64,7 @@ class Work:
 
 
 def is_due(fetched_at: datetime | None, age: timedelta, now: datetime) -> bool:
-    """Never fetched, as old as `age`, or stamped so far in the future that the stamp proves nothing; at age 0 always."""
+    """Never fetched, as old as `age`, or stamped so far ahead that the stamp proves nothing; at age 0 always."""
     if fetched_at is None or not age:
         return True
     return now - fetched_at >= age or fetched_at - now > CLOCK_DOUBT
