@@ -83,7 +83,7 @@ def test_sigkill_at_any_moment_loses_and_doubles_nothing(yard: Yard) -> None:
 
 def test_two_writers_and_two_readers_at_once(yard: Yard) -> None:
     root = yard.data.root
-    batches = 8
+    batches = 5
     yard.published("SELECT 1")
     with (
         running(children.read_for_ever, root) as (_, first),
