@@ -1,5 +1,15 @@
 """The partner-pipelines command: parse, call, print. Exit status 0 done, 1 the work failed, 2 bad usage or settings."""
 
-from partner_pipelines.cli.app import main
+import sys
+from typing import NoReturn
 
 __all__ = ["main"]
+
+
+def main() -> NoReturn:
+    """The command's entry."""
+    try:
+        from partner_pipelines.cli.app import run
+    except KeyboardInterrupt:  # within the first tenths of a second, while modules load
+        sys.exit(1)
+    sys.exit(run())

@@ -6,14 +6,18 @@ Each command's work stands in a file of its own and is imported when it is calle
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal
 
 import typer
 
 from partner_pipelines import __version__
-from partner_pipelines.errors import PartnerPipelinesError, StoppedError, UsageError
+from partner_pipelines.errors import PartnerPipelinesError, UsageError
+
+DONE, FAILED, BAD_USAGE = 0, 1, 2
 
 app = typer.Typer(
     name="partner-pipelines",
@@ -33,13 +37,20 @@ SeedDir = Annotated[
 Properties = Annotated[int, typer.Option(min=0, max=1_000_000, metavar="N", help="How many properties to generate.")]
 
 
-@app.callback()
-def _options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"partner-pipelines {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Only `--version`: it has done its work when it was parsed."""
+    assert not version
 
 
 @app.command()
@@ -92,17 +103,17 @@ def sync(
     as_json: Json = False,
 ) -> None:
     """Bring the partners' data into the warehouse: one Dagster run in this process."""
-    from partner_pipelines.cli.sync import run
+    from partner_pipelines.cli.sync import run_sync_command
 
-    _end(run(select, as_json=as_json))
+    _end(run_sync_command(select, as_json=as_json))
 
 
 @app.command()
 def up(*, port: Annotated[int, typer.Option(min=1, max=65535, help="Of Dagster's UI, on 127.0.0.1.")] = 3000) -> None:
     """Serve the sandbox (in the sandbox environment), Dagster's UI and its daemon until Ctrl-C."""
-    from partner_pipelines.cli.up import run
+    from partner_pipelines.cli.up import run_up
 
-    run(port)
+    run_up(port)
 
 
 @app.command()
@@ -113,9 +124,9 @@ def query(
     full: Annotated[bool, typer.Option("--full", help="Show personal values, for those who may read state/.")] = False,
 ) -> None:
     """Read the published warehouse."""
-    from partner_pipelines.cli.query import run
+    from partner_pipelines.cli.query import run_query_command
 
-    run(sql, form, full=full)
+    run_query_command(sql, form, full=full)
 
 
 @audit_app.command()
@@ -126,27 +137,60 @@ def verify(*, as_json: Json = False) -> None:
     _end(run_verify(as_json=as_json))
 
 
-def main() -> NoReturn:
-    """The command's entry: every error that a user can cause is one line on standard error."""
+def run() -> int:
+    """Runs the command line; its exit status. Whatever a user can cause is one line on standard error."""
+    _mend_streams()
     try:
-        app(standalone_mode=True)
-    except UsageError as error:
-        _say_and_exit(str(error), 2)
-    except StoppedError as error:
-        _say_and_exit(str(error), 1)
-    except PartnerPipelinesError as error:
-        _say_and_exit(str(error), 1)
+        status = _run()
+        sys.stdout.flush()
     except BrokenPipeError:
         # The reader of our output has gone (`… | head`): nothing to say, and nowhere to say it
-        sys.stderr.close()
-        sys.exit(1)
-    sys.exit(0)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return FAILED
+    return status
+
+
+def _run() -> int:
+    try:
+        status: object = app(standalone_mode=False)
+    except typer.TyperException as error:
+        return _refuse(_sentence(error), error.exit_code)
+    except UsageError as error:
+        return _refuse(str(error), BAD_USAGE)
+    except PartnerPipelinesError as error:
+        return _refuse(str(error), FAILED)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return _refuse(f"{error.filename or 'the output'}: {error.strerror or error}", FAILED)
+    if status == _INTERRUPTED:
+        return _refuse("interrupted", FAILED)
+    return status if isinstance(status, int) else DONE
+
+
+_INTERRUPTED = 130  # typer's status for a KeyboardInterrupt
+
+
+def _sentence(error: typer.TyperException) -> str:
+    message = error.format_message().replace("\n", " ").rstrip(".")
+    context = getattr(error, "ctx", None)
+    return f"{message}; see {context.command_path} --help" if message and context else message
+
+
+def _refuse(sentence: str, status: int) -> int:
+    if sentence:  # none after the help of a command that was called without its words
+        typer.echo(f"partner-pipelines: {sentence}", err=True)
+    return status
+
+
+def _mend_streams() -> None:
+    """Output that is closed (`>&-`) is thrown away; a character that the terminal does not know is escaped."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - open till the end
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _end(success: bool) -> None:
-    raise typer.Exit(0 if success else 1)
-
-
-def _say_and_exit(sentence: str, status: int) -> NoReturn:
-    sys.stderr.write(f"partner-pipelines: {sentence}\n")
-    sys.exit(status)
+    raise typer.Exit(DONE if success else FAILED)

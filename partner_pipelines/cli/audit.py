@@ -6,14 +6,17 @@ import json
 
 import typer
 
-from partner_pipelines.cli.sandboxes import data_root
+from partner_pipelines.cli.places import data_to_read
+from partner_pipelines.errors import UsageError
 from partner_pipelines.state.audit_verify import VerifyReport, verify
-from partner_pipelines.state.data_directory import DataDirectory
 
 
 def run_verify(*, as_json: bool) -> bool:
     """Prints what was found; True when nothing is wrong. A torn tail is a crash's trace and not wrong."""
-    report = verify(DataDirectory(data_root()).segments)
+    segments = data_to_read().segments
+    report = verify(segments)
+    if not report.segments and not report.problems:
+        raise UsageError(f"{segments} holds no trail: nothing was called yet, or PARTNER_DATA_DIR is another place")
     for line in _sentences(report):
         typer.echo(line)
     if as_json:

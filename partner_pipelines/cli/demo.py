@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
+import sys
 import urllib.request
 from collections.abc import Mapping
 from contextlib import closing
@@ -12,13 +14,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from partner_pipelines.cli.sandboxes import data_root, own_sandbox
-from partner_pipelines.cli.sync import print_report, run_in
+from partner_pipelines.cli.places import place_settings, sole
+from partner_pipelines.cli.sandboxes import demo_sandbox, has_own_sandbox
+from partner_pipelines.cli.sync import print_report, refuse_stopped, sync_once
 from partner_pipelines.errors import UsageError
 from partner_pipelines.settings import read_environment, with_sandbox
 from partner_pipelines.state.audit_verify import verify
 from partner_pipelines.state.data_directory import DataDirectory, is_demo, stamp_demo
-from partner_pipelines.state.files import state_errors
+from partner_pipelines.state.files import make_directory, state_errors
+from partner_pipelines.state.stop import StopSignal
 from partner_pipelines.warehouse.reading import open_published, run_query
 
 if TYPE_CHECKING:
@@ -30,35 +34,45 @@ CHANGES = {
     "openmoove": {"complete_milestones": 8, "new_properties": 2, "delete_properties": 1},
     "resman": {"rent_changes": 10, "new_leads": 5, "delete_units": 1},
 }
-# What a user set for real work has no place in the demo; everything below comes from its own sandbox.
+_CHANGES_IN_WORDS = """\
+2. The partners' data changes: 8 milestones are completed, 2 properties come and 1 goes; 10 rents change, 5 leads come
+   and 1 unit goes (ResMan's rows count as gone when two listings in a row lack them). Syncing again:"""
+# What a user set for real work has no place in the demo: all it needs comes from its own sandbox.
+_FOREIGN = ("RESMAN_", "OPENMOOVE_", "PARTNER_")
 _AGES = {"OPENMOOVE_LIST_MAX_AGE": "0", "OPENMOOVE_ACTIVE_MAX_AGE": "0"}
 
 
 def run_demo(seed_dir: Path | None, properties: int, *, as_json: bool) -> bool:
     """Serves, syncs, changes, syncs again, prints what landed; True when both syncs succeeded."""
-    root = data_root() / "demo"
-    _begin_empty(root)
-    options = ["--properties", str(properties), *(["--seed-dir", str(seed_dir.absolute())] if seed_dir else [])]
-    with own_sandbox(options) as sandbox:
-        environ = _environment(sandbox, root)
-        typer.echo("1. The sandbox serves both partners. Syncing everything:")
-        first = run_in(environ, None)
-        print_report(first)
-        typer.echo("\n2. Some data changes at the partners. Syncing again:")
-        _change(sandbox)
-        second = run_in(environ | _AGES, None)
-        print_report(second)
+    parent = place_settings("PARTNER_DATA_DIR").data_dir
+    make_directory(parent, 0o755)
+    stop, data = StopSignal(), DataDirectory(parent / "demo")
+    with stop.on_signals(), sole(parent / "demo.lock", f"another demo runs in {data.root}: wait for its end"):
+        _begin_empty(data)
+        options = ["--properties", str(properties), *(["--seed-dir", str(seed_dir.absolute())] if seed_dir else [])]
+        with demo_sandbox(data, options) as sandbox:
+            environ = _environment(sandbox, data.root)
+            typer.echo("1. A sandbox serves both partners. Syncing everything:")
+            first = _sync(environ, stop)
+            typer.echo(f"\n{_CHANGES_IN_WORDS}")
+            _change(sandbox)
+            second = _sync(environ | _AGES, stop)
     typer.echo("\n3. What there is now:")
-    _show(DataDirectory(root))
+    _show(data)
     if as_json:
-        typer.echo(json.dumps(_facts(first, second, root)))
+        typer.echo(json.dumps(_facts(first, second, data.root)))
     return first.success and second.success
 
 
-def _begin_empty(root: Path) -> None:
-    if root.exists() and any(root.iterdir()):
+def _begin_empty(data: DataDirectory) -> None:
+    root = data.root
+    with state_errors("read", root):
+        old = root.exists() and any(root.iterdir())
+    if old:
         if not is_demo(root):
             raise UsageError(f"{root} is not a demo's data directory: move it, or set another PARTNER_DATA_DIR")
+        if has_own_sandbox(data):
+            raise UsageError(f"a command still works in {root}: end it first")
         with state_errors("remove the old demo in", root):
             shutil.rmtree(root)
     stamp_demo(root)
@@ -66,10 +80,14 @@ def _begin_empty(root: Path) -> None:
 
 def _environment(sandbox: Mapping[str, str], root: Path) -> dict[str, str]:
     own = {name: value for name, value in read_environment().items() if not name.startswith(_FOREIGN)}
-    return with_sandbox(own, sandbox) | {"PARTNER_ENV": "sandbox", "PARTNER_DATA_DIR": str(root)}
+    return with_sandbox(own, sandbox) | {"PARTNER_DATA_DIR": str(root)}
 
 
-_FOREIGN = ("RESMAN_", "OPENMOOVE_", "PARTNER_CONNECTIONS", "PARTNER_ENV", "PARTNER_DATA_DIR")
+def _sync(environ: Mapping[str, str], stop: StopSignal) -> SyncReport:
+    report = sync_once(environ, None, stop)
+    print_report(report)
+    refuse_stopped(report)
+    return report
 
 
 def _change(sandbox: Mapping[str, str]) -> None:
@@ -88,14 +106,25 @@ def _show(data: DataDirectory) -> None:
     with closing(open_published(data)) as database:
         counts = _row_counts(database)
     for table, rows in counts.items():
-        typer.echo(f"{table:<26}{rows:>9,} rows")
+        typer.echo(f"{table:<26}{rows:>10,} rows")
     holds = "the trail's chains hold" if not report.problems else "THE TRAIL IS DAMAGED"
     typer.echo(f"{counts['audit.api_calls']:,} calls were made and audited; {holds} ({report.records:,} records)")
     typer.echo(f"\nThe warehouse:  {data.published}")
-    typer.echo(
-        f"Query it:       PARTNER_DATA_DIR={data.root} partner-pipelines query 'FROM openmoove.properties LIMIT 5'"
-    )
-    typer.echo(f"Dagster's UI:   PARTNER_DATA_DIR={data.root} partner-pipelines up   (then http://127.0.0.1:3000)")
+    typer.echo(f"Query it:       {_command(data, 'query', 'FROM openmoove.properties LIMIT 5')}")
+    typer.echo(f"Dagster's UI:   {_command(data, 'up')}   (then http://127.0.0.1:3000)")
+
+
+def _command(data: DataDirectory, *words: str) -> str:
+    """A command line that works here as it is printed."""
+    program = "partner-pipelines"
+    if shutil.which(program) is None:
+        program = str(Path(sys.executable).with_name(program))
+    return f"PARTNER_DATA_DIR={shlex.quote(_short(data.root))} {shlex.join([_short(Path(program)), *words])}"
+
+
+def _short(path: Path) -> str:
+    """The path from the working directory when it lies below it."""
+    return str(path.relative_to(Path.cwd())) if path.is_absolute() and path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _row_counts(database: DuckDBPyConnection) -> dict[str, int]:

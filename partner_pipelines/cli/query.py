@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
+import math
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any, Literal
 
-from partner_pipelines.cli.sandboxes import data_root
-from partner_pipelines.state.data_directory import DataDirectory
+from partner_pipelines.cli.places import data_to_read
 from partner_pipelines.warehouse.reading import open_published, run_query
 
 Format = Literal["table", "csv", "json"]
 Rows = Sequence[Sequence[Any]]
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
-def run(sql: str, form: Format, *, full: bool) -> None:
+
+def run_query_command(sql: str, form: Format, *, full: bool) -> None:
     """Prints what `sql` answers. Raises QueryError, UsageError."""
-    with closing(open_published(DataDirectory(data_root()), full=full)) as database:
+    with closing(open_published(data_to_read(), full=full)) as database:
         result = run_query(database, sql)
     _PRINTERS[form](result.columns, result.rows)
 
@@ -30,10 +34,15 @@ def _print_table(columns: Sequence[str], rows: Rows) -> None:
 
     table = Table(*columns, show_edge=False, pad_edge=False)
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
+        table.add_row(*map(_cell, row))
     terminal = sys.stdout.isatty()
     # Piped into a file or a pager nothing is cut: a line is as wide as its row
     Console(width=None if terminal else 10_000, markup=False, highlight=False, emoji=False).print(table)
+
+
+def _cell(value: object) -> str:
+    """The value's text. What a partner sends must not command the terminal of who reads it."""
+    return "" if value is None else _CONTROL.sub(lambda found: repr(found[0])[1:-1], str(value))
 
 
 def _print_csv(columns: Sequence[str], rows: Rows) -> None:
@@ -43,8 +52,24 @@ def _print_csv(columns: Sequence[str], rows: Rows) -> None:
 
 
 def _print_json(columns: Sequence[str], rows: Rows) -> None:
-    json.dump([dict(zip(columns, row, strict=True)) for row in rows], sys.stdout, default=str, ensure_ascii=False)
+    names = _unique(columns)
+    answer = [dict(zip(names, map(_without_nan, row), strict=True)) for row in rows]
+    json.dump(answer, sys.stdout, default=str, ensure_ascii=False)
     sys.stdout.write("\n")
+
+
+def _unique(columns: Sequence[str]) -> list[str]:
+    """The names, numbered where one comes again: a JSON object would keep the last of them alone."""
+    names: list[str] = []
+    for column in columns:
+        free = (f"{column}_{number}" for number in itertools.count(1))
+        names.append(column if column not in names else next(name for name in free if name not in (*names, *columns)))
+    return names
+
+
+def _without_nan(value: object) -> object:
+    """JSON has no word for what is no number."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 _PRINTERS: dict[Format, Callable[[Sequence[str], Rows], None]] = {

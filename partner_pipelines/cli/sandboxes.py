@@ -1,56 +1,144 @@
 """The sandbox as a child process: the one that runs, or one of our own for a command's duration.
 
 The sandbox shares no code with us: it is started as `python -m partner_pipelines.sandbox` and met on the wire only.
+
+What an own sandbox changed is kept in `state/sandbox/`, by one sandbox at a time: commands take turns, by a lock that
+the sandbox inherits. So the lock is free when the sandbox is gone, whatever became of the command; and the sandbox is
+gone when the command is, by the kernel's word.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from partner_pipelines.errors import StateError, UsageError
+import typer
+
+from partner_pipelines.cli.places import open_lock, place_settings, try_lock
+from partner_pipelines.errors import PartnerPipelinesError, StateError, UsageError
 from partner_pipelines.settings import load_settings, needs_sandbox, read_environment, with_sandbox
-from partner_pipelines.state.data_directory import DataDirectory
-from partner_pipelines.state.files import make_directory
+from partner_pipelines.state.data_directory import DataDirectory, open_data_directory
+from partner_pipelines.state.files import make_directory, state_errors, write_atomically
+from partner_pipelines.state.stop import StopSignal
 
 STOP_SECONDS = 5
 MODULE = "partner_pipelines.sandbox"
+_LOOK_SECONDS = 0.1
+_PR_SET_PDEATHSIG = 1
 
 
-def command(options: Sequence[str]) -> list[str]:
-    """The command line of a sandbox."""
-    return [sys.executable, "-m", MODULE, *options]
+@contextmanager
+def environment_with_sandbox(stop: StopSignal, *, noted: bool = False) -> Iterator[dict[str, str]]:
+    """The environment, completed by a sandbox's where the settings want one: the one that runs, else one of our own.
+
+    Args:
+        stop: Gives up waiting for another command's sandbox.
+        noted: Other commands may use our own one meanwhile.
+    """
+    environ = read_environment()
+    if not needs_sandbox(environ):
+        yield environ
+        return
+    settings = load_settings(environ)
+    data = open_data_directory(settings.data_dir, settings.environment)
+    with _sandbox_of(data, stop, noted=noted) as sandbox_environ:
+        yield with_sandbox(environ, sandbox_environ)
 
 
-def running(note: Path) -> dict[str, str] | None:
+@contextmanager
+def _sandbox_of(data: DataDirectory, stop: StopSignal, *, noted: bool) -> Iterator[dict[str, str]]:
+    with open_lock(_lock_of(data)) as lock:
+        waited = False
+        while (found := _running(_note_of(data))) is None and not try_lock(lock):
+            if not waited:
+                typer.echo("Another command has a sandbox on this data directory: waiting for its end …", err=True)
+            waited = True
+            stop.wait(_LOOK_SECONDS)
+        if found is not None:
+            yield found
+            return
+        note = ["--note", str(_note_of(data))] if noted else []
+        with _child([*_kept_options(data), *note], lock) as own:
+            yield own
+
+
+@contextmanager
+def demo_sandbox(data: DataDirectory, options: Sequence[str]) -> Iterator[dict[str, str]]:
+    """A sandbox with these options, which every later own sandbox of this data directory has too."""
+    make_directory(_kept(data))
+    write_atomically(_options_of(data), json.dumps(list(options)).encode())
+    with open_lock(_lock_of(data)) as lock:
+        assert try_lock(lock)
+        with _child(_kept_options(data), lock) as own:
+            yield own
+
+
+def has_own_sandbox(data: DataDirectory) -> bool:
+    """A command works with a sandbox of its own here."""
+    if not _lock_of(data).exists():
+        return False
+    with open_lock(_lock_of(data)) as lock:
+        return not try_lock(lock)
+
+
+def _kept(data: DataDirectory) -> Path:
+    return data.state / "sandbox"
+
+
+def _lock_of(data: DataDirectory) -> Path:
+    return _kept(data) / "lock"
+
+
+def _options_of(data: DataDirectory) -> Path:
+    return _kept(data) / "options.json"
+
+
+def _note_of(data: DataDirectory) -> Path:
+    return data.state / "sandbox.json"
+
+
+def _kept_options(data: DataDirectory) -> list[str]:
+    file = _options_of(data)
+    with state_errors("read", file):
+        try:
+            options = [str(word) for word in json.loads(file.read_bytes())]
+        except FileNotFoundError:
+            options = []
+        except (ValueError, TypeError) as error:
+            raise StateError(f"{file} is no list of a sandbox's options: remove it") from error
+    return [*options, "--state-dir", str(_kept(data))]
+
+
+def _running(note: Path) -> dict[str, str] | None:
     """The environment of the sandbox that runs, by its note; None when there is none or its process is dead."""
     try:
         noted = json.loads(note.read_bytes())
         pid, environment = int(noted["pid"]), dict(noted["env"])
-    except FileNotFoundError:
-        return None
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # a note that cannot be read points to no sandbox
-    return environment if _is_sandbox(pid) else None
+        return None  # a note that is not there, or cannot be read, points to no sandbox
+    return environment if _is_sandbox(pid, note) else None
 
 
-def _is_sandbox(pid: int) -> bool:
-    """The process lives and is a sandbox: a pid may have been given to another program since."""
+def _is_sandbox(pid: int, note: Path) -> bool:
+    """The process lives and is the sandbox of this note: the pid may have been given to another one since."""
     try:
-        return MODULE.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
+    return MODULE.encode() in words and os.fsencode(note) in words
 
 
 @contextmanager
-def own_sandbox(options: Sequence[str]) -> Iterator[dict[str, str]]:
+def _child(options: Sequence[str], lock: int) -> Iterator[dict[str, str]]:
     """The environment of a sandbox that lives as long as the block.
 
     Raises:
@@ -59,10 +147,12 @@ def own_sandbox(options: Sequence[str]) -> Iterator[dict[str, str]]:
     """
     with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(  # noqa: S603 - our own module
-            command(options),
+            _command(options),
             stdout=subprocess.PIPE,
             stderr=complaints,
             start_new_session=True,  # Ctrl-C is for us; we end it ourselves, after our last request
+            pass_fds=[lock],
+            preexec_fn=_ends_with_us(),  # noqa: PLW1509 - the command has no thread yet
         )
         try:
             assert process.stdout is not None
@@ -73,6 +163,23 @@ def own_sandbox(options: Sequence[str]) -> Iterator[dict[str, str]]:
             yield environment
         finally:
             _end(process)
+
+
+def _ends_with_us() -> Callable[[], None]:
+    """For the child, before it becomes the sandbox: SIGTERM when this process dies, even of SIGKILL."""
+    libc, us = ctypes.CDLL(None), os.getpid()
+
+    def prepare() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+        if os.getppid() != us:  # we died in between
+            os._exit(1)
+
+    return prepare
+
+
+def _command(options: Sequence[str]) -> list[str]:
+    # -P: a `queue.py` in the user's working directory is not the standard library's
+    return [sys.executable, "-P", "-m", MODULE, *options]
 
 
 def _refusal(process: subprocess.Popen[bytes], complaints: IO[bytes]) -> UsageError | StateError:
@@ -94,41 +201,23 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.stdout.close()
 
 
-def replace_by_sandbox(options: Sequence[str]) -> None:
-    """This process becomes the sandbox: its signals and its exit status are the sandbox's own."""
-    sys.stdout.flush()
-    os.execv(sys.executable, command(options))  # noqa: S606 - our own module
-
-
 def serve_here(options: Mapping[str, object]) -> None:
     """This process becomes a sandbox with these options (None: left out), noted for the other commands."""
     given = [word for name, value in options.items() if value is not None for word in (name, str(value))]
-    replace_by_sandbox([*given, "--note", str(note_of(data_root()))])
+    command = _command([*given, *_note_options()])
+    sys.stdout.flush()
+    os.execv(sys.executable, command)  # noqa: S606 - our own module; its signals and exit status are ours then
 
 
-def data_root() -> Path:
-    """Where `PARTNER_DATA_DIR` points. Raises SettingsError."""
-    return load_settings(read_environment() | {"PARTNER_ENV": "sandbox"}).data_dir
-
-
-def note_of(root: Path) -> Path:
-    """Where the sandbox that runs is noted."""
-    return DataDirectory(root).state / "sandbox.json"
-
-
-@contextmanager
-def environment_with_sandbox() -> Iterator[dict[str, str]]:
-    """The environment, completed by a sandbox's where the settings want one: the one that runs, else one of our own."""
-    environ = read_environment()
-    if not needs_sandbox(environ):
-        yield environ
-        return
-    root = load_settings(environ).data_dir
-    found = running(note_of(root))
-    if found is not None:
-        yield with_sandbox(environ, found)
-        return
-    kept = DataDirectory(root).state / "sandbox"
-    make_directory(kept)
-    with own_sandbox(["--state-dir", str(kept)]) as own:
-        yield with_sandbox(environ, own)
+def _note_options() -> list[str]:
+    """A sandbox serves whatever the data directory is like: where it cannot be noted, other commands need its `env`."""
+    settings = place_settings()
+    if settings.environment != "sandbox":
+        return []
+    try:
+        data = open_data_directory(settings.data_dir, settings.environment)
+        make_directory(data.state)
+    except PartnerPipelinesError as error:
+        typer.echo(f"The sandbox is not noted for other commands: {error}", err=True)
+        return []
+    return ["--note", str(_note_of(data))]

@@ -9,46 +9,58 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from partner_pipelines.cli.progress import counted_calls
 from partner_pipelines.cli.sandboxes import environment_with_sandbox
-from partner_pipelines.settings import Settings, load_settings
+from partner_pipelines.errors import StoppedError
+from partner_pipelines.settings import Settings, load_settings, read_environment
+from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.stop import StopSignal
 
 if TYPE_CHECKING:
     from partner_pipelines.defs.run_watch import FinishedStep
     from partner_pipelines.defs.sync_report import SyncReport
 
+_COUNTS = ("rows", "inserted", "updated", "deleted")
 
-def run(select: str | None, *, as_json: bool) -> bool:
-    """Syncs, prints, and says whether all went well."""
-    with environment_with_sandbox() as environ:
-        report = run_in(environ, select)
+
+def run_sync_command(select: str | None, *, as_json: bool) -> bool:
+    """Syncs, prints, and says whether all went well. Raises StoppedError after it has printed."""
+    stop = StopSignal()
+    with stop.on_signals(), environment_with_sandbox(stop) as environ:
+        report = sync_once(environ, select, stop)
     print_report(report)
     if as_json:
         typer.echo(json.dumps(report.as_json()))
+    refuse_stopped(report)
     return report.success
 
 
-def run_in(environ: Mapping[str, str], select: str | None) -> SyncReport:
+def sync_once(environ: Mapping[str, str], select: str | None, stop: StopSignal) -> SyncReport:
     """One run with these variables. Raises SettingsError, UsageError, StateError, StoppedError."""
     settings = hand_on(environ)
     settings.require_any_connection()
+    typer.echo(f"Syncing into {settings.data_dir} …", err=True)
     from partner_pipelines.defs.running import run_sync
 
-    stop = StopSignal()
-    with stop.on_signals():
+    stop.check()
+    with counted_calls(DataDirectory(settings.data_dir).segments):
         return run_sync(settings, selection=select, stop=stop, progress=_show_step)
 
 
 def _show_step(step: FinishedStep) -> None:
     """A line on standard error for each step that loads tables, and for each that broke."""
-    if step.tables or step.error:
-        what = step.error or ", ".join(told.table for told in step.tables)
-        typer.echo(f"{step.seconds:6.1f} s  {what}", err=True)
+    tables = ", ".join(told.table for told in step.tables if told.materialized)
+    if tables or step.error:
+        typer.echo(f"{step.seconds:6.1f} s  {step.error or tables}", err=True)
 
 
 def hand_on(environ: Mapping[str, str]) -> Settings:
-    """The settings of these variables, which become this process's own: Dagster's steps and children read them."""
+    """The settings of these variables, which become this process's own: Dagster's steps and children read them.
+
+    What the user set and these variables leave out is emptied and not removed: `.env` would bring it back.
+    """
     settings = load_settings(environ)
+    os.environ.update(dict.fromkeys(read_environment().keys() - environ.keys(), ""))
     os.environ.update(environ)
     os.environ["PARTNER_DATA_DIR"] = str(settings.data_dir)
     return settings
@@ -57,17 +69,29 @@ def hand_on(environ: Mapping[str, str]) -> Settings:
 def print_report(report: SyncReport) -> None:
     """What landed, what did not, and why."""
     facts = report.as_json()
-    for table, counts in facts["tables"].items():
-        typer.echo(
-            f"{table:<26}{counts['rows']:>9,} rows  {counts['inserted']:>8,} inserted  {counts['updated']:>8,} updated"
-            f"  {counts['deleted']:>8,} deleted"
-        )
+    _print_counts(facts["tables"])
     for table, reason in facts["skipped"].items():
-        typer.echo(f"{table:<26}  skipped: {reason}")
-    for table, error in facts["failed"].items():
-        typer.echo(f"{table:<26}  FAILED: {error}")
+        typer.echo(f"{table:<26}skipped: {reason}")
+    if not report.stopped:
+        for table, error in facts["failed"].items():
+            typer.echo(f"{table:<26}FAILED: {error}")
     for connection, count in facts["requests"].items():
         left = facts["backlog"].get(connection, 0)
-        typer.echo(f"{connection}: {count:,} requests" + (f", {left:,} left for the next run" if left else ""))
-    verdict = "done" if facts["success"] else "failed"
-    typer.echo(f"{verdict} in {facts['seconds']:.1f} s (run {facts['run_id']})")
+        typer.echo(f"{connection}: {count:,} requests" + (f", {left:,} left for the next sync" if left else ""))
+    verdict = "stopped" if report.stopped else "done" if report.success else "failed"
+    typer.echo(f"{verdict} after {report.seconds:.1f} s (run {report.run_id})")
+
+
+def _print_counts(tables: Mapping[str, Mapping[str, int]]) -> None:
+    # The audit's own tables grow with every run: they are worth a line when nothing else was asked for
+    shown = {table: counts for table, counts in tables.items() if not table.startswith("audit.")} or tables
+    if shown:
+        typer.echo(" " * 26 + "".join(f"{name:>10}" for name in _COUNTS))
+    for table, counts in shown.items():
+        typer.echo(f"{table:<26}" + "".join(f"{counts[name]:>10,}" for name in _COUNTS))
+
+
+def refuse_stopped(report: SyncReport) -> None:
+    """Raises StoppedError when somebody ended the run."""
+    if report.stopped:
+        raise StoppedError("stopped; what was fetched is kept, and the next sync goes on from there")

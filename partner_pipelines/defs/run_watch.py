@@ -71,7 +71,8 @@ def _reason(event: dg.DagsterEvent) -> str:
     failure = event.step_failure_data
     if failure.user_failure_data is not None and failure.user_failure_data.description:
         return failure.user_failure_data.description
-    return failure.error.cls_name or "it broke off" if failure.error is not None else "it broke off"
+    name = failure.error.cls_name if failure.error is not None else None
+    return "it was stopped" if name == dg.DagsterExecutionInterruptedError.__name__ else name or "it broke off"
 
 
 def _was_interrupted(event: dg.DagsterEvent) -> bool:

@@ -18,6 +18,7 @@ from partner_pipelines.settings.values import (
     AbsolutePath,
     AnySecret,
     CaBundle,
+    Directory,
     Secrets,
     Switch,
     Timezone,
@@ -33,8 +34,8 @@ class ProgramSettings(Declared):
         Environment,
         About("which partners are called", takes="sandbox, staging or production", variable="PARTNER_ENV"),
     ] = "sandbox"
-    data_dir: Annotated[AbsolutePath, About("everything the program writes", takes="a directory", default="data")] = (
-        Path("data")
+    data_dir: Annotated[Directory, About("everything the program writes", takes="a directory", default="data")] = Path(
+        "data"
     )
     connections_file: Annotated[
         AbsolutePath | None,
@@ -63,7 +64,7 @@ class ProgramSettings(Declared):
         AnySecret | None,
         About("the key that signs checkpoints", takes=TAKES_SECRET, default="made in state/", hidden=True),
     ] = None
-    audit_copy: Annotated[AbsolutePath | None, About("a second place for checkpoints", takes="a directory")] = None
+    audit_copy: Annotated[Directory | None, About("a second place for checkpoints", takes="a directory")] = None
     max_wait_seconds: Annotated[
         float,
         Field(ge=0, le=3600),

@@ -5,6 +5,7 @@ A parser raises ValueError with the reason, empty where "it takes …" says all;
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from datetime import timedelta
@@ -106,6 +107,14 @@ def parse_path(value: object) -> Path:
         raise ValueError("nobody has that home directory") from None
 
 
+def parse_directory(value: object) -> Path:
+    """An absolute path of a directory, there or not yet."""
+    path = parse_path(value)
+    if os.path.isfile(path):  # noqa: PTH113 - says False where the path cannot be looked at; opening it will say why
+        raise ValueError("it is a file")
+    return path
+
+
 def parse_ca_bundle(value: object) -> Path:
     """A file of CA certificates that TLS can load."""
     path = parse_path(value)
@@ -173,6 +182,7 @@ Words = Annotated[tuple[str, ...], BeforeValidator(parse_words)]
 Limits = Annotated[tuple[RateLimit, ...], BeforeValidator(parse_limits)]
 Address = Annotated[str, BeforeValidator(parse_address)]
 AbsolutePath = Annotated[Path, BeforeValidator(parse_path)]
+Directory = Annotated[Path, BeforeValidator(parse_directory)]
 CaBundle = Annotated[Path, BeforeValidator(parse_ca_bundle)]
 Timezone = Annotated[str, BeforeValidator(parse_timezone)]
 ConnectionName = Annotated[str, BeforeValidator(parse_connection_name)]

@@ -1,0 +1,69 @@
+"""The data directory of a command, and who has it to himself."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from partner_pipelines.errors import UsageError
+from partner_pipelines.settings import Settings, load_settings, read_environment
+from partner_pipelines.state.data_directory import STAMP, DataDirectory, open_data_directory
+from partner_pipelines.state.files import PRIVATE_FILE, make_directory, state_errors
+
+_PLACE = ("PARTNER_DATA_DIR", "PARTNER_ENV")
+
+
+def place_settings(*names: str) -> Settings:
+    """Settings made of these variables alone (PARTNER_DATA_DIR, PARTNER_ENV): the others need not be right."""
+    environ = read_environment()
+    return load_settings({name: environ[name] for name in names or _PLACE if name in environ})
+
+
+def data_to_read() -> DataDirectory:
+    """The data directory for a command that only reads it: nothing is made, nobody's credentials are looked at.
+
+    Raises:
+        SettingsError: PARTNER_DATA_DIR or PARTNER_ENV is wrong.
+        EnvironmentStampError: PARTNER_ENV is set, and the data directory belongs to another environment.
+        StateError: it cannot be read.
+    """
+    settings = place_settings()
+    stamp = settings.data_dir / STAMP
+    with state_errors("read", stamp):
+        stamped = stamp.exists()
+    if stamped and read_environment().get("PARTNER_ENV"):
+        return open_data_directory(settings.data_dir, settings.environment)
+    return DataDirectory(settings.data_dir)
+
+
+@contextmanager
+def sole(path: Path, otherwise: str) -> Iterator[None]:
+    """Holds the lock file inside. Raises UsageError with the sentence `otherwise` when another process holds it."""
+    with open_lock(path) as descriptor:
+        if not try_lock(descriptor):
+            raise UsageError(otherwise)
+        yield
+
+
+@contextmanager
+def open_lock(path: Path) -> Iterator[int]:
+    """A descriptor of the lock file, for `try_lock`. Raises StateError."""
+    make_directory(path.parent)
+    with state_errors("lock", path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Whether the lock is ours now. It is held until this descriptor and the inherited ones are closed."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
