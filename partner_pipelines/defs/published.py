@@ -8,7 +8,7 @@ from typing import Any
 
 from partner_pipelines.models.fields import Privacy
 from partner_pipelines.state.data_directory import DataDirectory
-from partner_pipelines.warehouse.statements import quoted
+from partner_pipelines.warehouse.statements import literal, quoted
 from partner_pipelines.warehouse.tables import TABLES
 
 PREVIEW_ROWS = 5
@@ -34,28 +34,26 @@ def preview(data: DataDirectory, table: str) -> str:
 def published_columns(data: DataDirectory, table: str) -> dict[str, tuple[str, str]]:
     """(type, description) of each column, by name, as the published file says."""
     schema, _, name = table.partition(".")
-    found = query(
-        data,
-        "SELECT column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "
-        "WHERE schema_name = $schema AND table_name = $name ORDER BY column_index",
-        schema=schema,
-        name=name,
+    sql = (
+        "SELECT column_name, data_type, coalesce(comment, '') FROM duckdb_columns() "  # noqa: S608 - names of ours
+        f"WHERE schema_name = {literal(schema)} AND table_name = {literal(name)} ORDER BY column_index"
     )
+    found = query(data, sql)
     return {column: (kind, comment) for column, kind, comment in found}
 
 
-def query(data: DataDirectory, sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
+def query(data: DataDirectory, sql: str) -> list[tuple[Any, ...]]:
     """The rows of one query. Raises UsageError (nothing is published yet), StateError."""
-    (rows,) = query_each(data, [sql], **parameters)
+    (rows,) = query_each(data, [sql])
     return rows
 
 
-def query_each(data: DataDirectory, queries: Iterable[str], **parameters: Any) -> list[list[tuple[Any, ...]]]:
+def query_each(data: DataDirectory, queries: Iterable[str]) -> list[list[tuple[Any, ...]]]:
     """The rows of each query, all of the same published file. Raises as `query`."""
     from partner_pipelines.warehouse.reading import open_published  # noqa: PLC0415 - DuckDB loads when it is needed
 
     with closing(open_published(data)) as database:
-        return [database.execute(sql, parameters or None).fetchall() for sql in queries]
+        return [database.execute(sql).fetchall() for sql in queries]
 
 
 def _markdown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -35,6 +35,10 @@ COMMENT ON COLUMN audit.runs.failures IS 'A sentence for each table and connecti
 COMMENT ON COLUMN audit.runs.requests IS 'How many requests each connection made [internal]';
 COMMENT ON COLUMN audit.runs.backlog IS 'How much each connection has left to fetch [internal]';
 """
+_INSERT = """
+INSERT INTO audit.runs
+VALUES ($run_id, $started_at, $finished_at, CAST($success AS BOOLEAN), $failures, $requests, $backlog)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +88,25 @@ def summed(reports: Iterable[TableReport], name: str) -> dict[str, int]:
 
 def record_run(house: House, record: RunRecord) -> int:
     """The row is in `audit.runs`, the whole trail in `audit.api_calls`, both published; how many runs there are."""
-    from partner_pipelines.warehouse.publish import publish  # noqa: PLC0415 - DuckDB loads with the work
+    from partner_pipelines.warehouse.parameters import execute  # noqa: PLC0415 - DuckDB loads with the work
+    from partner_pipelines.warehouse.publish import publish  # noqa: PLC0415
     from partner_pipelines.warehouse.schema import note_change  # noqa: PLC0415
 
-    values = (record.failures, record.requests, record.backlog)
     with house.warehouse.writing() as database:
         database.execute(_TABLE)
-        database.execute("DELETE FROM audit.runs WHERE run_id = ?", [record.run_id])
-        database.execute(
-            "INSERT INTO audit.runs VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [record.run_id, record.started_at, now(), not record.failures, *map(json.dumps, values)],
-        )
-        counted = database.execute("SELECT count(*) FROM audit.runs").fetchone()
+        execute(database, _INSERT, _values(record))
+        ((rows,),) = database.execute("SELECT count(*) FROM audit.runs").fetchall()
         note_change(database)
     publish(house.warehouse)
-    return int(counted[0]) if counted else 0
+    return int(rows)
+
+
+def _values(record: RunRecord) -> dict[str, str | int | datetime]:
+    told = {name: json.dumps(dict(getattr(record, name))) for name in ("failures", "requests", "backlog")}
+    return {
+        "run_id": record.run_id,
+        "started_at": record.started_at,
+        "finished_at": now(),
+        "success": int(not record.failures),
+        **told,
+    }

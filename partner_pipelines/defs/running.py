@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
+from dagster._core.definitions.job_base import IJob, InMemoryJob
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.execution.api import execute_run_iterator  # the public execute_job names the run itself: too late
 from dagster._core.utils import make_new_run_id
@@ -58,7 +59,7 @@ def run_sync(
         run_id = make_new_run_id()
         watch = RunWatch(progress)
         with run_lock(data.runs, run_id):
-            for event in _execute(instance, run_id, keys):
+            for event in _execute(settings, instance, run_id, keys):
                 watch.see(event)
         run = instance.get_run_by_id(run_id)
         return build_report(
@@ -73,7 +74,7 @@ def run_sync(
 
 def select_assets(selection: str | None) -> frozenset[dg.AssetKey]:
     """The assets that a selection names, and the run's last step. Raises UsageError."""
-    graph = _repository().get_definition().asset_graph
+    graph = _definitions().resolve_asset_graph()
     if selection is None:
         return frozenset(graph.executable_asset_keys)
     with warnings.catch_warnings():
@@ -95,22 +96,29 @@ def _wrong_selection(selection: str, keys: Any) -> str:
     )
 
 
-def _execute(instance: dg.DagsterInstance, run_id: str, keys: frozenset[dg.AssetKey]) -> Iterator[dg.DagsterEvent]:
-    job = _repository().get_reconstructable_job(IMPLICIT_ASSET_JOB_NAME)
+def _execute(
+    settings: Settings, instance: dg.DagsterInstance, run_id: str, keys: frozenset[dg.AssetKey]
+) -> Iterator[dg.DagsterEvent]:
+    job = _job(settings)
     run = instance.create_run_for_job(
-        job_def=job.get_definition(),
-        run_id=run_id,
-        run_config=_QUIET,
-        asset_selection=keys,
-        job_code_origin=job.get_python_origin(),
+        job_def=job.get_definition(), run_id=run_id, run_config=_QUIET, asset_selection=keys
     )
     yield from execute_run_iterator(job, run, instance)
 
 
-@lru_cache(maxsize=1)
-def _repository() -> ReconstructableRepository:
-    """The code location, by the name under which processes of their own load it again."""
-    return ReconstructableRepository.for_module(CODE_LOCATION, "defs")
+def _job(settings: Settings) -> IJob:
+    """The job of all assets; by name where other processes load it again, which costs this one 0.4 s."""
+    if settings.executor == "multiprocess":
+        return ReconstructableRepository.for_module(CODE_LOCATION, "defs").get_reconstructable_job(
+            IMPLICIT_ASSET_JOB_NAME
+        )
+    return InMemoryJob(_definitions().resolve_implicit_global_asset_job_def())
+
+
+def _definitions() -> dg.Definitions:
+    definitions = importlib.import_module(CODE_LOCATION).defs
+    assert isinstance(definitions, dg.Definitions)
+    return definitions
 
 
 @contextmanager

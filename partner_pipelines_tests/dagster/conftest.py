@@ -19,6 +19,7 @@ from partner_pipelines_tests.sandbox_process import SandboxProcess
 _OURS = ("PARTNER_", "RESMAN_", "OPENMOOVE_", "DAGSTER_")
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+DEADLINE_SECONDS = 240  # of a process that imports Dagster on a machine that has other things to do
 
 # Dagster 1.13 asks pydantic for a class's fields by their old name; ConfigurableResource cannot be used without it
 PYDANTIC_IN_DAGSTER = "ignore:The `__fields__` attribute is deprecated:pydantic.warnings.PydanticDeprecatedSince20"

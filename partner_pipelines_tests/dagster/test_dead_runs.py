@@ -15,7 +15,7 @@ from partner_pipelines.defs.dead_runs import SENTENCE, mark_dead_runs
 from partner_pipelines.defs.home import open_instance
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.runs import dead_runs, living_runs, run_lock
-from partner_pipelines_tests.dagster.conftest import start_sync
+from partner_pipelines_tests.dagster.conftest import DEADLINE_SECONDS, start_sync
 
 
 @dg.job
@@ -96,7 +96,7 @@ def test_a_signal_ends_the_run_and_the_process(
     assert stopped.stdout is not None
     assert stopped.stdout.readline().startswith("step ")
     stopped.send_signal(number)
-    told, _ = stopped.communicate(timeout=60)
+    told, _ = stopped.communicate(timeout=DEADLINE_SECONDS)
     assert stopped.returncode == 1
     assert '"stopped": true' in told.splitlines()[-1]
     (run,) = instance.get_runs()
@@ -105,6 +105,6 @@ def test_a_signal_ends_the_run_and_the_process(
 
 
 def _finish(process: subprocess.Popen[str]) -> str:
-    told, _ = process.communicate(timeout=60)
+    told, _ = process.communicate(timeout=DEADLINE_SECONDS)
     assert process.returncode == 0
     return told

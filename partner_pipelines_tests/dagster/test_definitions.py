@@ -14,7 +14,7 @@ from pathlib import Path
 
 from partner_pipelines.defs.home import home_environment
 from partner_pipelines.state.data_directory import DataDirectory
-from partner_pipelines_tests.dagster.conftest import HERE, ROOT
+from partner_pipelines_tests.dagster.conftest import DEADLINE_SECONDS, HERE, ROOT
 
 BIN = Path(sys.executable).parent
 
@@ -25,7 +25,9 @@ def _bare(tmp_path: Path, **variables: str) -> dict[str, str]:
 
 
 def _run(*command: str, cwd: Path, env: dict[str, str]) -> str:
-    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, cwd=cwd, env=env, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

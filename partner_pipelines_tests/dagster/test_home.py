@@ -14,16 +14,35 @@ import pytest
 from partner_pipelines.defs.home import STAMP, home_environment, open_instance
 from partner_pipelines.errors import NewerSchemaError, StateError
 from partner_pipelines.state.data_directory import DataDirectory
+from partner_pipelines_tests.dagster.conftest import DEADLINE_SECONDS
 
-_OPEN = """
-import sys
+# Eight forks of one process that has imported Dagster: they all begin at once, when the pipe is closed
+_EIGHT = """
+import os, sys
 from pathlib import Path
 from partner_pipelines.defs.home import open_instance
 from partner_pipelines.state.data_directory import DataDirectory
-print("here", flush=True)
-sys.stdin.readline()
-with open_instance(DataDirectory(Path(sys.argv[1]))) as instance:
-    print(instance.get_runs_count())
+
+def work(gate):
+    os.close(gate[1])
+    os.read(gate[0], 1)
+    with open_instance(DataDirectory(Path(sys.argv[1]))) as instance:
+        assert instance.get_runs_count() == 0
+
+gate = os.pipe()
+children = []
+for _ in range(8):
+    child = os.fork()
+    if child == 0:
+        try:
+            work(gate)
+        except BaseException as error:
+            print(error, flush=True)
+            os._exit(1)
+        os._exit(0)
+    children.append(child)
+os.close(gate[1])
+print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
 """
 
 
@@ -38,17 +57,9 @@ def _heads(database: Path) -> list[tuple[str]]:
 
 
 def test_eight_processes_that_meet_an_empty_data_directory_at_once_all_succeed(home: DataDirectory) -> None:
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", _OPEN, str(home.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(8)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "here\n"
-    assert [process.communicate("go\n")[0] for process in processes] == ["0\n"] * 8
-    assert [process.returncode for process in processes] == [0] * 8
+    command = [sys.executable, "-c", _EIGHT, str(home.root)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False)
+    assert done.stdout == f"{[0] * 8}\n", done.stderr
     databases = list(home.dagster.rglob("*.db"))
     assert sorted(path.name for path in databases) == ["index.db", "runs.db", "schedules.db"]
     assert [len(_heads(path)) for path in databases] == [1, 1, 1]

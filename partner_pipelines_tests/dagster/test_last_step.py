@@ -14,7 +14,7 @@ from partner_pipelines.defs.running import run_sync
 from partner_pipelines.settings import load_settings
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.stop import StopSignal
-from partner_pipelines_tests.dagster.conftest import published, start_sync
+from partner_pipelines_tests.dagster.conftest import DEADLINE_SECONDS, published, start_sync
 
 _CONNECTIONS = """
 [[connections]]
@@ -57,7 +57,7 @@ def test_a_failed_connection_fails_the_run_at_its_last_step_after_everything_els
 
 def test_the_same_with_a_process_for_each_step(two_connections: dict[str, str], data: DataDirectory) -> None:
     process = start_sync(two_connections, 'key:"resman/units"', PARTNER_EXECUTOR="multiprocess")
-    told, _ = process.communicate(timeout=120)
+    told, _ = process.communicate(timeout=DEADLINE_SECONDS)
     assert process.returncode == 1
     begun = _check(json.loads(told.splitlines()[-1]), data)
     assert begun.index("audit__runs.end") > begun.index("resman__units")
