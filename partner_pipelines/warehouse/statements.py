@@ -251,10 +251,7 @@ def _not_rejected(name: str) -> str:
 
 def person_expression(table: Table, alias: str) -> str:
     """Whose values the row holds: the same text as `Table.person_id`."""
-    groups = (
-        " || ':' || ".join(f"CAST({alias}.{quoted(name)} AS VARCHAR)" for name in group) for group in table.person
-    )
-    return f"coalesce({', '.join(groups)})"
+    return " || ':' || ".join(f"CAST({alias}.{quoted(name)} AS VARCHAR)" for name in table.key)
 
 
 def _one_name(name: str) -> str:

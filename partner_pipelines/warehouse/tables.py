@@ -42,9 +42,9 @@ class Source:
 class Table:
     """One table. `name` is schema and table; `key` comes after `connection`.
 
-    `sources`: the one that is believed on a tie stands last. `person`: columns that name whose values a row holds; the
-    first group without nulls counts. `parent`: the column that holds the answer's `parent_id`; a complete answer then
-    lists all rows of that parent. `sight_only`: further columns about the last sight, as (column, copied from).
+    `sources`: the one that is believed on a tie stands last. `parent`: the column that holds the answer's `parent_id`;
+    a complete answer then lists all rows of that parent. `sight_only`: further columns about the last sight, as
+    (column, copied from).
     """
 
     name: str
@@ -53,7 +53,6 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     sources: tuple[Source, ...]
-    person: tuple[tuple[str, ...], ...]
     parent: str | None = None
     sight_only: tuple[tuple[str, str], ...] = ()
 
@@ -84,23 +83,22 @@ class Table:
         return tuple(source.extra for source in self.sources if source.extra is not None)
 
     def person_id(self, row: dict[str, Any]) -> str:
-        """Whose values the row holds."""
-        for group in self.person:
-            parts = [row.get(name) for name in group]
-            if None not in parts:
-                return ":".join(str(part) for part in parts)
-        raise KeyError(f"a row of {self.name} without {self.person[-1]}")
+        """Whose values the row holds, for the vault: the row's key.
+
+        Not a team member's `id`: OpenMoove sends one id with several names, and each must come back as it was sent.
+        """
+        return ":".join(str(row[name]) for name in self.key)
 
 
 def _names(columns: tuple[Column, ...], key: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(column.name for column in columns if column.name not in key)
 
 
-def _simple(name: str, model: type[PartnerRow], grain: str, source: str, *, person: tuple[str, ...] = ("id",)) -> Table:
+def _simple(name: str, model: type[PartnerRow], grain: str, source: str) -> Table:
     """A table with one source, whose rows are the model's, known by `id`."""
     columns = columns_of(model)
     only = Source(name, _names(columns, ("id",)))
-    return Table(name, grain, source, columns, ("id",), (only,), (person,))
+    return Table(name, grain, source, columns, ("id",), (only,))
 
 
 def _properties() -> Table:
@@ -118,15 +116,14 @@ def _properties() -> Table:
             Source("openmoove.list", _names(listed, ("id",)), "listed_at", "list_request_id", "list_extra"),
             Source("openmoove.detail", _names((*detail, seller), ("id",))),
         ),
-        person=(("id",),),
         sight_only=(("detail_fetched_at", "fetched_at"),),
     )
 
 
-def _of_property(name: str, model: type[PartnerRow], key: str, grain: str, source: str, **more: Any) -> Table:
+def _of_property(name: str, model: type[PartnerRow], key: str, grain: str, source: str, *first: Column) -> Table:
     """A table whose rows belong to a property; a complete answer lists all of them."""
     parent = Column("property_id", "BIGINT", Privacy.INTERNAL, "The property (openmoove.properties.id)")
-    columns = {column.name: column for column in (parent, *more.pop("first", ()), *columns_of(model))}
+    columns = {column.name: column for column in (parent, *first, *columns_of(model))}
     keys = ("property_id", key)
     named = tuple(columns.values())
     return Table(
@@ -136,7 +133,6 @@ def _of_property(name: str, model: type[PartnerRow], key: str, grain: str, sourc
         columns=named,
         key=keys,
         sources=(Source(name, _names(named, keys)),),
-        person=more.pop("person", (keys,)),
         parent="property_id",
     )
 
@@ -158,8 +154,7 @@ TABLES: dict[str, Table] = {
             "role",
             "one row per property and role",
             "openmoove_partner_api.md, 3. Get Property Details",
-            first=(_ROLE,),
-            person=(("id",), ("property_id", "role")),
+            _ROLE,
         ),
         _of_property(
             "openmoove.milestones",

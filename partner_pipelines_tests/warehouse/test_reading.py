@@ -113,6 +113,14 @@ def test_full_resolves_by_person_not_by_token(yard: Yard) -> None:
     assert full == [("LEAD_1", "same@x.de"), ("LEAD_2", " SAME@X.DE ")]
 
 
+def test_one_id_with_two_names_gives_each_back_where_it_stood(yard: Yard) -> None:
+    """OpenMoove does that: an id is no proof of a person."""
+    for number, name in ((1, "Dora"), (2, "Mára")):
+        yard.merge(yard.detail(10, a_detail(number, team={"agent": {"id": 7, "name": name}})))
+    rows = yard.published("SELECT property_id, name FROM openmoove.team_members ORDER BY ALL", full=True).rows
+    assert rows == [(1, "Dora"), (2, "Mára")]
+
+
 def test_what_the_vault_lost_stays_a_token(yard: Yard) -> None:
     yard.merge(yard.resman(10, "resman.leads", a_lead(1)))
     yard.data.vault.unlink()

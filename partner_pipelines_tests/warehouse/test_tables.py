@@ -51,10 +51,9 @@ def test_what_is_personal_is_stored_as_text_and_has_a_form() -> None:
     assert Column("n", "BIGINT", Privacy.PERSONAL, "", TokenForm.RAW).stored_type == "VARCHAR"
 
 
-def test_a_team_member_is_a_person_by_id_or_by_place() -> None:
+def test_a_person_is_known_by_the_rows_key() -> None:
     team = TABLES["openmoove.team_members"]
-    assert team.person_id({"property_id": 1, "role": "agent", "id": 7}) == "7"
-    assert team.person_id({"property_id": 1, "role": "agent", "id": None}) == "1:agent"
+    assert team.person_id({"property_id": 1, "role": "agent", "id": 7}) == "1:agent"
     assert TABLES["resman.leads"].person_id({"id": "LEAD_1"}) == "LEAD_1"
 
 
