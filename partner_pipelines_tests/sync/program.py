@@ -78,13 +78,19 @@ class Program:
     def settings(self, env: Mapping[str, str] | None = None) -> Settings:
         return load_settings({**self.variables, **(env or {})})
 
-    def sync(self, *what: str, env: Mapping[str, str] | None = None, stop: StopSignal | None = None) -> Synced:
+    def sync(
+        self,
+        *what: str,
+        env: Mapping[str, str] | None = None,
+        stop: StopSignal | None = None,
+        settings: Settings | None = None,
+    ) -> Synced:
         """Sync these, or everything, in this process."""
         self._runs += 1
         seen = self.last_request()
         synced = Synced()
-        stop = stop or StopSignal()
-        with open_house(self.settings(env), run_id=f"run-{self._runs}", stop=stop) as house:
+        settings = settings or self.settings(env)
+        with open_house(settings, run_id=f"run-{self._runs}", stop=stop or StopSignal()) as house:
             for one in what or EVERYTHING:
                 synced.add(sync_one(house, one))
         synced.log = self.sandbox.log(since=seen)
