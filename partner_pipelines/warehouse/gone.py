@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from duckdb import DuckDBPyConnection
 
 from partner_pipelines.clock import now
+from partner_pipelines.warehouse.gone_statements import count_gone_statement, mark_gone_statement
 from partner_pipelines.warehouse.listings import Listing, last_listing_started
 from partner_pipelines.warehouse.parameters import Value, execute
 from partner_pipelines.warehouse.schema import note_change
 from partner_pipelines.warehouse.sql_files import sql
-from partner_pipelines.warehouse.statements import count_gone_statement, mark_gone_statement
 
 _SHARE = 0.05
 _ROWS = 10
