@@ -20,7 +20,7 @@ _tables = (*resman.TABLES, *openmoove.TABLES, audit.CALLS)
 
 defs = dg.Definitions(
     assets=[*resman.ASSETS, openmoove.openmoove_tables, audit.api_calls, audit.build_runs(_tables)],
-    asset_checks=CHECKS,
+    asset_checks=[*CHECKS, openmoove.current_milestone_agrees],
     schedules=build_schedules(_settings.timezone),
     sensors=[dead_runs_are_failed],
     executor=EXECUTORS[_settings.executor],

@@ -4,11 +4,17 @@ Whatever of it is selected, the same sync runs; the selected tables are reported
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from partner_pipelines.defs.resources import PartnerHouse
+from partner_pipelines.defs.run_report import REQUESTS, asset_key
 from partner_pipelines.defs.table_assets import Event, report, sync_check_specs, table_spec
+
+if TYPE_CHECKING:
+    from partner_pipelines.sync.current_milestones import Comparison
+    from partner_pipelines.sync.house import House
 
 REFRESH = "every hour, as far as the request budget goes; what is left is the next run's"
 TABLES = ("openmoove.properties", "openmoove.sellers", "openmoove.team_members", "openmoove.milestones")
@@ -25,3 +31,39 @@ def openmoove_tables(context: dg.AssetExecutionContext, house: PartnerHouse) -> 
     from partner_pipelines.sync.openmoove import sync_properties  # noqa: PLC0415 - httpx and DuckDB load with the work
 
     yield from report(context, house.work(context, sync_properties))
+
+
+@dg.asset_check(
+    asset=asset_key("openmoove.milestones"),
+    name="current_milestone_agrees",
+    description="Five properties of each connection, drawn by chance: OpenMoove names the current milestone as we do",
+)
+def current_milestone_agrees(context: dg.AssetCheckExecutionContext, house: PartnerHouse) -> dg.AssetCheckResult:
+    """Asks; a connection that cannot be asked is told, and is the sync's own check's business.
+
+    A warning only: a milestone that was done since the last look is no mistake of anybody's.
+    """
+    from partner_pipelines.sync.current_milestones import compare_current_milestones  # noqa: PLC0415 - as above
+
+    def compare(opened: "House") -> tuple["Comparison", dict[str, int]]:
+        compared = compare_current_milestones(opened)
+        names = [connection.name for connection in opened.settings.openmoove]
+        return compared, {name: opened.recorder.attempts(name) for name in names}
+
+    found, requests = house.work(context, compare)
+    others = {
+        f"{one.connection}/{one.property_id}": f"ours {one.ours}, theirs {one.theirs}"
+        for one in found.compared
+        if not one.agrees
+    }
+    return dg.AssetCheckResult(
+        passed=not others,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "compared": len(found.compared),
+            "offending": len(others),
+            "examples": dg.MetadataValue.json(others),
+            "unasked": dg.MetadataValue.json(found.unasked),
+            REQUESTS: dg.MetadataValue.json(requests),
+        },
+    )

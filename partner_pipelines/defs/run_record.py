@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from partner_pipelines.clock import now
-from partner_pipelines.defs.run_report import TableReport, table_reports
+from partner_pipelines.defs.run_report import TELLING, Told
 
 if TYPE_CHECKING:
     from partner_pipelines.sync.house import House
@@ -64,26 +64,14 @@ class RunRecord:
 
 def run_record(instance: dg.DagsterInstance, run_id: str) -> RunRecord:
     """What the run's steps said."""
-    reports = table_reports(instance, run_id)
+    told = Told()
+    for entry in instance.all_logs(run_id, of_type=TELLING):
+        if entry.dagster_event is not None:
+            told.hear(entry.dagster_event)
     found = instance.get_run_record_by_id(run_id)
     started = datetime.fromtimestamp(found.start_time, UTC) if found and found.start_time else now()
-    return RunRecord(
-        run_id,
-        started,
-        {report.table: report.failed for report in reports if report.failed},
-        summed(reports, "requests"),
-        summed(reports, "backlog"),
-    )
-
-
-def summed(reports: Iterable[TableReport], name: str) -> dict[str, int]:
-    """`requests` or `backlog` by connection, over the steps: the tables of one step tell the same, so one counts."""
-    total: dict[str, int] = {}
-    by_step: dict[str, Mapping[str, int]] = {report.step_key: getattr(report, name) for report in reports}
-    for counts in by_step.values():
-        for connection, count in counts.items():
-            total[connection] = total.get(connection, 0) + count
-    return total
+    failures = {report.table: report.failed for report in told.reports if report.failed}
+    return RunRecord(run_id, started, failures, told.requests, told.backlog)
 
 
 def record_run(house: House, record: RunRecord) -> int:

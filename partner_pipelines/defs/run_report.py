@@ -6,7 +6,7 @@ metadata, so that the run's last step and `sync --json` read what happened from 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +15,14 @@ import dagster as dg
 from partner_pipelines.sync.results import SyncOutcome, TableResult
 
 ROWS = "dagster/row_count"
+REQUESTS = "requests"
+"""How many requests a step made, by connection: a check that asks the partner says so under the same name."""
+
 _COUNTS = ("inserted", "updated", "deleted", "rejected")
 _REASONS = ("skipped", "failed", "refused_deletions")
-_EVENTS = {dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION}
+_OF_TABLES = {dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION}
+TELLING = {*_OF_TABLES, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
+"""The kinds of event that `Told` listens to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,29 @@ class TableReport:
     failed: Mapping[str, str] = field(default_factory=dict)
     requests: Mapping[str, int] = field(default_factory=dict)
     backlog: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Told:
+    """What the events of a run say, heard one by one."""
+
+    reports: list[TableReport] = field(default_factory=list)
+    _checks: dict[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def hear(self, event: dg.DagsterEvent) -> None:
+        """The next event."""
+        self.reports.extend(reports_of(event))
+        self._checks.update(step_requests(event))
+
+    @property
+    def requests(self) -> dict[str, int]:
+        """How many requests each connection made. The tables of one step tell the same, so one of them counts."""
+        return _summed({**{report.step_key: report.requests for report in self.reports}, **self._checks})
+
+    @property
+    def backlog(self) -> dict[str, int]:
+        """How much each connection has left to fetch."""
+        return _summed({report.step_key: report.backlog for report in self.reports})
 
 
 def asset_key(table: str) -> dg.AssetKey:
@@ -53,20 +81,24 @@ def gave_something(result: TableResult) -> bool:
 def metadata_of(result: TableResult, outcome: SyncOutcome) -> dict[str, dg.MetadataValue]:
     """The facts of one table, as metadata. Empty ones are left out, the row count never."""
     backlog = {name: sum(reasons.values()) for name, reasons in outcome.backlog.items()}
-    mappings = {name: getattr(result, name) for name in _REASONS} | {"requests": outcome.requests, "backlog": backlog}
+    mappings = {name: getattr(result, name) for name in _REASONS} | {REQUESTS: outcome.requests, "backlog": backlog}
     found: dict[str, dg.MetadataValue] = {ROWS: dg.MetadataValue.int(result.rows)}
     found |= {name: dg.MetadataValue.int(getattr(result, name)) for name in _COUNTS}
     return found | {name: dg.MetadataValue.json(dict(value)) for name, value in mappings.items() if value}
 
 
-def table_reports(instance: dg.DagsterInstance, run_id: str) -> list[TableReport]:
-    """What the run's steps said so far."""
-    return list(_read(instance.all_logs(run_id, of_type=_EVENTS)))
+def step_requests(event: dg.DagsterEvent) -> dict[str, Mapping[str, int]]:
+    """The requests that a check's step made, by step and connection; a table's are in its report."""
+    if event.event_type is not dg.DagsterEventType.ASSET_CHECK_EVALUATION or event.step_key is None:
+        return {}
+    told = event.asset_check_evaluation_data.metadata.get(REQUESTS)
+    counts: Any = told.value if told is not None else {}
+    return {event.step_key: counts} if counts else {}
 
 
 def reports_of(event: dg.DagsterEvent) -> Iterable[TableReport]:
     """What one event says about a table: nothing, unless a sync left it."""
-    if event.event_type not in _EVENTS or event.step_key is None:
+    if event.event_type not in _OF_TABLES or event.step_key is None:
         return
     materialized = event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION
     told: dg.AssetMaterialization | dg.AssetObservation = (
@@ -79,12 +111,6 @@ def reports_of(event: dg.DagsterEvent) -> Iterable[TableReport]:
         yield _report(table_name(told.asset_key), event.step_key, facts, materialized=materialized)
 
 
-def _read(entries: Iterable[dg.EventLogEntry]) -> Iterator[TableReport]:
-    for entry in entries:
-        if entry.dagster_event is not None:
-            yield from reports_of(entry.dagster_event)
-
-
 def _report(table: str, step_key: str, facts: Mapping[str, Any], *, materialized: bool) -> TableReport:
     return TableReport(
         table,
@@ -94,3 +120,11 @@ def _report(table: str, step_key: str, facts: Mapping[str, Any], *, materialized
         {name: facts.get(name, 0) for name in _COUNTS},
         *(facts.get(name, {}) for name in ("skipped", "failed", "requests", "backlog")),
     )
+
+
+def _summed(by_step: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for counts in by_step.values():
+        for connection, count in counts.items():
+            total[connection] = total.get(connection, 0) + count
+    return total

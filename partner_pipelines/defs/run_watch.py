@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 from dagster._core.events import RunFailureReason
 
-from partner_pipelines.defs.run_report import TableReport, reports_of, table_name
+from partner_pipelines.defs.run_report import TableReport, Told, table_name
 
 LAST_STEP = "audit__runs"
 
@@ -32,14 +32,14 @@ class RunWatch:
     """What the run's events say while they come."""
 
     progress: Progress | None
-    reports: list[TableReport] = field(default_factory=list)
+    told: Told = field(default_factory=Told)
     broken: dict[str, str] = field(default_factory=dict)
     interrupted: bool = False
     _began: dict[str, float] = field(default_factory=dict)
 
     def see(self, event: dg.DagsterEvent) -> None:
         """The next event."""
-        self.reports.extend(reports_of(event))
+        self.told.hear(event)
         if event.is_step_start and event.step_key is not None:
             self._began[event.step_key] = time.monotonic()
         if event.event_type is dg.DagsterEventType.RUN_CANCELED or _was_interrupted(event):
@@ -51,14 +51,14 @@ class RunWatch:
         if error is not None:
             self.broken[step] = error
         if self.progress is not None:
-            tables = tuple(report for report in self.reports if report.step_key == step)
+            tables = tuple(report for report in self.told.reports if report.step_key == step)
             self.progress(FinishedStep(step, time.monotonic() - self._began.get(step, time.monotonic()), tables, error))
 
     def broken_tables(self, instance: dg.DagsterInstance, run_id: str) -> dict[str, str]:
         """The sentences of steps that broke off, by the tables they would have loaded."""
         tables = _planned_tables(instance, run_id) if self.broken else {}
         # The last step breaks off because of what the tables' own reports tell already
-        told = any(report.failed for report in self.reports)
+        told = any(report.failed for report in self.told.reports)
         return {
             table: sentence
             for step, sentence in self.broken.items()

@@ -64,7 +64,7 @@ def run_sync(
         run = instance.get_run_by_id(run_id)
         return build_report(
             run_id,
-            watch.reports,
+            watch.told,
             watch.broken_tables(instance, run_id),
             success=run is not None and run.is_success,
             stopped=stop.is_requested or watch.interrupted,

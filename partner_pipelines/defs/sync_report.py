@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from partner_pipelines.defs.run_record import summed
-from partner_pipelines.defs.run_report import TableReport
+from partner_pipelines.defs.run_report import TableReport, Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class SyncReport:
 
 def build_report(
     run_id: str,
-    reports: Iterable[TableReport],
+    told: Told,
     broken: Mapping[str, str],
     *,
     success: bool,
@@ -48,16 +47,16 @@ def build_report(
     seconds: float,
 ) -> SyncReport:
     """The report. `broken`: what stopped a table's step, by table."""
-    told = list(reports)
-    failed = {report.table: in_one(report.failed) for report in told if report.failed}
+    reports = told.reports
+    failed = {report.table: in_one(report.failed) for report in reports if report.failed}
     return SyncReport(
         success=success,
         run_id=run_id,
-        tables={report.table: _counts(report) for report in told if report.materialized},
-        skipped={report.table: in_one(report.skipped) for report in told if _is_skipped(report)},
+        tables={report.table: _counts(report) for report in reports if report.materialized},
+        skipped={report.table: in_one(report.skipped) for report in reports if _is_skipped(report)},
         failed=failed | dict(broken),
-        requests=summed(told, "requests"),
-        backlog=summed(told, "backlog"),
+        requests=told.requests,
+        backlog=told.backlog,
         seconds=seconds,
         stopped=stopped,
     )

@@ -147,3 +147,19 @@ def test_what_breaks_a_step_off_is_told_by_table(settings: Settings, data: DataD
     assert not report.success
     assert set(report.failed) >= {"resman.units"}
     assert "segments" in report.failed["resman.units"]
+
+
+def test_a_milestone_that_openmoove_has_moved_on_from_is_told_as_a_warning(
+    settings: Settings, instance: dg.DagsterInstance, sandbox: SandboxProcess
+) -> None:
+    _sync(settings, "group:openmoove")
+    sandbox.change(openmoove={"complete_milestones": 12})
+    report, _ = _sync(settings, 'key:"openmoove/milestones"')  # nothing is due yet, so the change is not seen
+    assert report.success
+    key = dg.AssetCheckKey(dg.AssetKey(["openmoove", "milestones"]), "current_milestone_agrees")
+    check = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)[0]
+    assert check.event is not None
+    evaluation = check.event.asset_check_evaluation
+    assert evaluation is not None
+    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert evaluation.metadata["offending"].value
