@@ -16,7 +16,7 @@ from partner_pipelines.models.call import Purpose
 from partner_pipelines.partners.ports import Credentials, Stop
 from partner_pipelines.partners.retry import RetryRules, decide
 from partner_pipelines.partners.statuses import error_for
-from partner_pipelines.partners.transport import ATTEMPT, REQUEST_ID, STARTED_AT, Attempt
+from partner_pipelines.partners.transport import ATTEMPT, Attempt, received
 
 USER_AGENT = f"partner-pipelines/{__version__}"
 _ALWAYS_SENT = {
@@ -156,10 +156,8 @@ class Caller:
             extensions={ATTEMPT: attempt},
         )
         response = self._transport.handle_request(request)
-        request_id: str = response.extensions[REQUEST_ID]
-        error = error_for(response, attempt.facts(request_id), operation.scope)
+        answer = received(response)
+        error = error_for(response, attempt.facts(answer.request_id), operation.scope)
         if error is not None:
             raise error
-        return Answer(
-            response.status_code, response.headers, response.content, request_id, response.extensions[STARTED_AT]
-        )
+        return Answer(response.status_code, response.headers, answer.body, answer.request_id, answer.started_at)

@@ -29,8 +29,7 @@ from partner_pipelines.errors import (
     ServerError,
     StatusFacts,
 )
-from partner_pipelines.partners.ports import RateWords
-from partner_pipelines.partners.transport import RATE_WORDS, is_answer
+from partner_pipelines.partners.transport import is_answer, received
 
 _CHALLENGE_PARAMETER = re.compile(r'\b(error|scope)="([^"\\]{0,200})"')
 _NAME = re.compile(r"[a-z][a-z_]{0,39}")
@@ -57,12 +56,12 @@ def error_for(response: httpx.Response, facts: CallFacts, scope: str | None) -> 
     if status < 400:
         return RedirectRefusedError(f"{facts.operation}: status {status} points elsewhere; it is not followed", facts)
     kind = _kind(status)
-    body = _json(response.content)
+    answer = received(response)
+    body = _json(answer.body)
     challenge = dict(_CHALLENGE_PARAMETER.findall(response.headers.get("www-authenticate", "")))
-    words: RateWords = response.extensions[RATE_WORDS]
-    retry_after = words.retry_after_seconds
+    retry_after = answer.rate_words.retry_after_seconds
     if status == 429 and retry_after is None:
-        retry_after = words.reset_after_seconds
+        retry_after = answer.rate_words.reset_after_seconds
     status_facts = StatusFacts(
         status=status,
         field_errors=field_errors_in(body),

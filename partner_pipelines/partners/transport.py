@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import httpcore
 import httpx
@@ -33,9 +34,7 @@ from partner_pipelines.partners.wire import build_wire
 __all__ = ["Attempt", "Audited", "Budgeted", "Unlimited", "WireLimits", "build_wire"]
 
 ATTEMPT = "partner_attempt"
-REQUEST_ID = "partner_request_id"
-STARTED_AT = "partner_started_at"
-RATE_WORDS = "partner_rate_words"
+RECEIVED = "partner_received"
 
 _TOO_LATE = (httpcore.TimeoutException, httpx.TimeoutException, TimeoutError)
 _BROKEN = (
@@ -44,13 +43,13 @@ _BROKEN = (
     httpcore.ProxyError,
     httpcore.UnsupportedProtocol,
     httpcore.ConnectionNotAvailable,
+    httpx.CookieConflict,
     httpx.HTTPError,
     httpx.InvalidURL,
     httpx.StreamError,
     OSError,
     UnicodeError,  # a host name that no resolver takes
 )
-_OF_THE_WIRE = {b"content-encoding", b"content-length", b"transfer-encoding"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +97,25 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Received:
+    """What is known of one attempt after the wire; travels in the response's extensions.
+
+    `body` is unpacked. The response's own `content` was never read: httpx would unpack it without a bound.
+    """
+
+    body: bytes = field(repr=False)
+    request_id: str
+    started_at: datetime
+    rate_words: RateWords
+
+
+def received(response: httpx.Response) -> Received:
+    """What `Audited` says of an answer."""
+    found: Received = response.extensions[RECEIVED]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
 class WireLimits:
     """Timeouts in seconds, the body's bound in bytes."""
 
@@ -120,7 +138,7 @@ class WireLimits:
 class Audited(httpx.BaseTransport):
     """Writes the intent before the wire and the outcome after it, reads the body whole, within its bounds.
 
-    An attempt whose intent cannot be written is not made. What comes back is a response with its body unpacked.
+    An attempt whose intent cannot be written is not made. What comes back is a response that carries a Received.
     """
 
     def __init__(
@@ -153,7 +171,7 @@ class Audited(httpx.BaseTransport):
             raise
         words = read_rate_words(response.headers)
         self._recorder.record_outcome(request_id, self._outcome(exchange, began, body, words))
-        response.extensions |= {REQUEST_ID: request_id, STARTED_AT: intent.started_at, RATE_WORDS: words}
+        response.extensions[RECEIVED] = Received(body, request_id, intent.started_at, words)
         return response
 
     def close(self) -> None:
@@ -216,8 +234,7 @@ class _Exchange:
             # The status says what to do next (429: when to come back); its body is a courtesy.
             self.lost_body = f"{type(error).__name__}: {error.message}"
             body = b""
-        headers = httpx.Headers([item for item in response.headers.raw if item[0].lower() not in _OF_THE_WIRE])
-        return httpx.Response(self.status, headers=headers, content=body), body
+        return response, body
 
     def _body(self, response: httpx.Response) -> bytes:
         bound = self._limits.max_body_bytes
@@ -263,7 +280,7 @@ class Budgeted(httpx.BaseTransport):
         words = RateWords()
         try:
             response = self._inner.handle_request(request)
-            words = response.extensions[RATE_WORDS]
+            words = received(response).rate_words
             return response
         finally:
             self._budget.settle(slot, words)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from partner_pipelines.clock import now
 from partner_pipelines.errors import (
     APIError,
     APIResponseError,
@@ -25,7 +26,7 @@ from partner_pipelines.errors import (
 )
 from partner_pipelines.partners.rate_words import read_rate_words
 from partner_pipelines.partners.statuses import error_for, field_errors_in
-from partner_pipelines.partners.transport import RATE_WORDS, word_of
+from partner_pipelines.partners.transport import RECEIVED, Received, word_of
 
 FACTS = CallFacts("openmoove", "elm-park", "create_client", "r-1")
 CANARY = "jane.doe@canary.example"
@@ -35,8 +36,8 @@ def error_of(
     status: int, body: Any = b"", headers: dict[str, str] | None = None, scope: str | None = None
 ) -> APIError | None:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    response = httpx.Response(status, headers=headers, content=content)
-    response.extensions[RATE_WORDS] = read_rate_words(response.headers)
+    response = httpx.Response(status, headers=headers)
+    response.extensions[RECEIVED] = Received(content, "r-1", now(), read_rate_words(response.headers))
     return error_for(response, FACTS, scope)
 
 

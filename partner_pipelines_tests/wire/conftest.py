@@ -1,0 +1,38 @@
+"""One sandbox for all wire tests of a process; what a test sets is taken back after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from partner_pipelines_tests.sandbox_process import SandboxProcess
+from partner_pipelines_tests.wire.bench import LAUNCH_SCOPES, OPEN_WIRES, SandboxBench
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[SandboxProcess]:
+    with SandboxProcess.start("--properties", "250") as sandbox:
+        yield sandbox
+        assert sandbox.complaints() == ""
+
+
+@pytest.fixture
+def sandbox(running: SandboxProcess) -> Iterator[SandboxProcess]:
+    settings = running.control("GET", "settings")
+    yield running
+    running.control("DELETE", "faults")
+    running.control("POST", "scopes", {"client_id": running.env["RESMAN_CLIENT_ID"], "granted": list(LAUNCH_SCOPES)})
+    running.settings(**settings)
+
+
+@pytest.fixture
+def bench(sandbox: SandboxProcess) -> SandboxBench:
+    return SandboxBench.at(sandbox)
+
+
+@pytest.fixture(autouse=True)
+def wires_are_closed() -> Iterator[None]:
+    yield
+    while OPEN_WIRES:
+        OPEN_WIRES.pop().close()
