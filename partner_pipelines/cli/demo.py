@@ -34,9 +34,7 @@ CHANGES = {
     "openmoove": {"complete_milestones": 8, "new_properties": 2, "delete_properties": 1},
     "resman": {"rent_changes": 10, "new_leads": 5, "delete_units": 1},
 }
-_CHANGES_IN_WORDS = """\
-2. The partners' data changes: 8 milestones are completed, 2 properties come and 1 goes; 10 rents change, 5 leads come
-   and 1 unit goes (ResMan's rows count as gone when two listings in a row lack them). Syncing again:"""
+_EXAMPLE = "SELECT address, postcode, completed_milestones, milestones_count FROM openmoove.properties LIMIT 5"
 # What a user set for real work has no place in the demo: all it needs comes from its own sandbox.
 _FOREIGN = ("RESMAN_", "OPENMOOVE_", "PARTNER_")
 _AGES = {"OPENMOOVE_LIST_MAX_AGE": "0", "OPENMOOVE_ACTIVE_MAX_AGE": "0"}
@@ -54,8 +52,8 @@ def run_demo(seed_dir: Path | None, properties: int, *, as_json: bool) -> bool:
             environ = _environment(sandbox, data.root)
             typer.echo("1. A sandbox serves both partners. Syncing everything:")
             first = _sync(environ, stop)
-            typer.echo(f"\n{_CHANGES_IN_WORDS}")
-            _change(sandbox)
+            typer.echo(f"\n2. The partners' data changes ({_change(sandbox)}).")
+            typer.echo("   A row of ResMan's counts as gone when two listings in a row lack it. Syncing again:")
             second = _sync(environ | _AGES, stop)
     typer.echo("\n3. What there is now:")
     _show(data)
@@ -90,7 +88,8 @@ def _sync(environ: Mapping[str, str], stop: StopSignal) -> SyncReport:
     return report
 
 
-def _change(sandbox: Mapping[str, str]) -> None:
+def _change(sandbox: Mapping[str, str]) -> str:
+    """The rows change behind the API's back; says how many."""
     request = urllib.request.Request(  # noqa: S310 - our own sandbox on loopback
         f"{sandbox['RESMAN_BASE_URL']}/_sandbox/change",
         data=json.dumps(CHANGES).encode(),
@@ -98,7 +97,12 @@ def _change(sandbox: Mapping[str, str]) -> None:
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=30) as answer:
-        answer.read()
+        made: dict[str, dict[str, list[object]]] = json.load(answer)
+    words: dict[str, list[str]] = {}
+    for verb in ("created", "updated", "deleted"):
+        for collection, keys in made[verb].items():
+            words.setdefault(collection, []).append(f"{len(keys)} {verb}")
+    return "; ".join(f"{collection}: {', '.join(counts)}" for collection, counts in words.items())
 
 
 def _show(data: DataDirectory) -> None:
@@ -110,7 +114,7 @@ def _show(data: DataDirectory) -> None:
     holds = "the trail's chains hold" if not report.problems else "THE TRAIL IS DAMAGED"
     typer.echo(f"{counts['audit.api_calls']:,} calls were made and audited; {holds} ({report.records:,} records)")
     typer.echo(f"\nThe warehouse:  {data.published}")
-    typer.echo(f"Query it:       {_command(data, 'query', 'FROM openmoove.properties LIMIT 5')}")
+    typer.echo(f"Query it:       {_command(data, 'query', _EXAMPLE)}")
     typer.echo(f"Dagster's UI:   {_command(data, 'up')}   (then http://127.0.0.1:3000)")
 
 

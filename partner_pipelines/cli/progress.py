@@ -21,11 +21,12 @@ def counted_calls(segments: Path) -> Iterator[None]:
     finished = threading.Event()
 
     def tell() -> None:
-        began = time.monotonic()
+        began, told = time.monotonic(), 0
         while not finished.wait(_EVERY_SECONDS):
             calls = count.so_far()
-            doing = f"{calls:,} calls so far" if calls else "nothing called yet"
-            typer.echo(f"{time.monotonic() - began:6.0f} s  … {doing}", err=True)
+            if calls > told:
+                typer.echo(f"{time.monotonic() - began:6.0f} s  … calls so far: {calls:,}", err=True)
+            told = calls
 
     teller = threading.Thread(target=tell, daemon=True, name="progress")
     teller.start()

@@ -33,4 +33,5 @@ def run_up(port: int) -> None:
                 typer.echo(f"Dagster's UI:   {served.url}   (ready after {time.monotonic() - began:.0f} s)")
                 typer.echo("Schedules and sensors run. Ctrl-C ends all of it.")
                 served.wait(stop)
+                typer.echo("Ending …", err=True)
     typer.echo("Ended.", err=True)
