@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from decimal import Decimal
 from typing import Any, Literal
 
 from partner_pipelines.cli.places import data_to_read
@@ -18,6 +19,7 @@ from partner_pipelines.warehouse.reading import open_published, run_query
 Format = Literal["table", "csv", "json"]
 Rows = Sequence[Sequence[Any]]
 
+_NUMBER = int | float | Decimal | None
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -32,7 +34,10 @@ def _print_table(columns: Sequence[str], rows: Rows) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*columns, show_edge=False, pad_edge=False)
+    table = Table(show_edge=False, pad_edge=False)
+    for place, column in enumerate(columns):
+        numbers = all(isinstance(row[place], _NUMBER) for row in rows)
+        table.add_column(_cell(column), justify="right" if numbers else "left")
     for row in rows:
         table.add_row(*map(_cell, row))
     terminal = sys.stdout.isatty()
