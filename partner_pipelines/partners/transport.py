@@ -6,6 +6,7 @@ follow a redirect or read a proxy from the environment.
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -254,9 +255,9 @@ class _Exchange:
         try:
             yield
         except _TOO_LATE as error:
-            raise APITimeoutError(f"{name}: no whole answer in time ({type(error).__name__})", self._facts) from None
+            raise APITimeoutError(f"{name}: no whole answer in time ({_reason(error)})", self._facts) from None
         except _BROKEN as error:
-            raise APIConnectionError(f"{name}: no whole answer ({type(error).__name__})", self._facts) from None
+            raise APIConnectionError(f"{name}: no whole answer ({_reason(error)})", self._facts) from None
         except BodyTooLarge:
             bound = self._limits.max_body_bytes
             raise BodyTooLargeError(f"{name}: the body is larger than {bound:,} bytes", self._facts) from None
@@ -332,6 +333,14 @@ def word_of(status: int | None) -> OutcomeWord:
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return "rate_limited"
     return "client_error" if 400 <= status < 500 else "server_error"
+
+
+def _reason(error: Exception) -> str:
+    """The class of what happened below httpcore, which hands it on as its argument; of certificates a little more."""
+    inner = error.args[0] if error.args and isinstance(error.args[0], Exception) else error
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return f"{inner.verify_message}: if this authority is to be trusted, add it to PARTNER_CA_BUNDLE"
+    return type(inner).__name__
 
 
 def _milliseconds_since(began: float) -> float:

@@ -1,7 +1,7 @@
 """The wire itself: HTTP/1.1 over httpcore, TLS 1.2 and above, every read and write within the attempt's deadline.
 
 httpx's own transport gives each read the same timeout: a server that sends a byte of a header now and then holds it for
-hours. Here the time that is left bounds each of them. Nothing is taken from the environment; nothing is retried.
+hours. Here the time that is left bounds each of them. No proxy is taken from the environment; nothing is retried.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ import httpx
 
 def build_wire(ca_bundle: Path | None, *, connections: int = 32) -> Wire:
     """A wire that trusts the system's certificate authorities and those in `ca_bundle`."""
-    context = ssl.create_default_context()
+    # Not create_default_context: that one writes the session keys wherever SSLKEYLOGFILE says.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_default_certs()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca_bundle is not None:
         context.load_verify_locations(cafile=ca_bundle)

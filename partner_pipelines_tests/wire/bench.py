@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -28,12 +30,18 @@ QUICK = RetryRules(base_seconds=0.01, cap_seconds=0.05)
 
 
 OPEN_WIRES: list[httpx.BaseTransport] = []
-"""Closed after each test (conftest.py)."""
+"""Closed when the tests are over (conftest.py)."""
 
 
-def open_wire() -> httpx.BaseTransport:
-    OPEN_WIRES.append(build_wire(None))
+def open_wire(ca_bundle: Path | None = None) -> httpx.BaseTransport:
+    OPEN_WIRES.append(build_wire(ca_bundle))
     return OPEN_WIRES[-1]
+
+
+@cache
+def shared_wire() -> httpx.BaseTransport:
+    """One for most tests: reading the system's certificates takes longer than many of them."""
+    return open_wire()
 
 
 class ListRecorder:
@@ -135,7 +143,7 @@ class Bench:
     limits: WireLimits = field(default_factory=WireLimits)
     budget: RequestBudget = field(default_factory=Unlimited)
     stop: Naps = field(default_factory=Naps)
-    wire: httpx.BaseTransport = field(default_factory=open_wire)
+    wire: httpx.BaseTransport = field(default_factory=shared_wire)
     max_wait_seconds: float = 60
 
     @property

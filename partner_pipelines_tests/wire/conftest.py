@@ -31,7 +31,7 @@ def bench(sandbox: SandboxProcess) -> SandboxBench:
     return SandboxBench.at(sandbox)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def wires_are_closed() -> Iterator[None]:
     yield
     while OPEN_WIRES:

@@ -83,7 +83,7 @@ def test_nobody_listens() -> None:
     bench = Bench(origin)
     error = bench.refusal()
     assert type(error) is APIConnectionError
-    assert str(error) == "ask: no whole answer (ConnectError)"
+    assert str(error) == "ask: no whole answer (ConnectionRefusedError)"
     assert bench.trail.words == ["network_error"] * 4
     assert bench.trail.statuses == [None] * 4
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from partner_pipelines.errors import APIConnectionError, APITimeoutError
-from partner_pipelines.partners.wire import build_wire
-from partner_pipelines_tests.wire.bench import OPEN_WIRES, Bench, SandboxBench
+from partner_pipelines_tests.wire.bench import Bench, SandboxBench, open_wire
 from partner_pipelines_tests.wire.certificates import Authority
 from partner_pipelines_tests.wire.raw_server import RawServer, answer
 
@@ -24,8 +23,7 @@ def authority(tmp_path: Path) -> Authority:
 
 
 def trusting(origin: str, bundle: Path | None) -> Bench:
-    OPEN_WIRES.append(build_wire(bundle))
-    return Bench(origin, wire=OPEN_WIRES[-1])
+    return Bench(origin, wire=open_wire(bundle))
 
 
 def test_a_server_of_the_bundles_authority_is_answered(authority: Authority) -> None:
@@ -39,6 +37,7 @@ def test_without_the_bundle_it_is_refused_and_receives_nothing(authority: Author
         error = bench.refusal()
         assert server.requests == []
     assert type(error) is APIConnectionError
+    assert "PARTNER_CA_BUNDLE" in str(error)
     assert bench.trail.words == ["network_error"] * 4
 
 
@@ -124,10 +123,18 @@ def test_no_proxy_is_taken_from_the_environment(
     monkeypatch.delenv("no_proxy", raising=False)
     with RawServer(answer(b"{}")) as proxy:
         monkeypatch.setenv(name, proxy.origin)
-        OPEN_WIRES.append(build_wire(None))
-        bench.wire = OPEN_WIRES[-1]
+        bench.wire = open_wire()
         bench.good_openmoove().get_detail(bench.property_id(), "new")
         assert proxy.requests == []
+
+
+def test_session_keys_are_written_nowhere(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
+    with RawServer(answer(b"{}"), authority.server()) as server:
+        assert trusting(server.origin, authority.bundle).ask().status == 200
+    assert not (tmp_path / "keys").exists()
 
 
 def test_no_credentials_are_taken_from_a_netrc(
