@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from partner_pipelines.errors import APIError
 from partner_pipelines.state.landing import LandedAnswer, Landing
 from partner_pipelines.state.vault import Vault
 
+PAGES_A_BATCH = 20
+
 Batch = Callable[[], Sequence[LandedAnswer]]
+Page = TypeVar("Page")
 
 
 class Lander:
@@ -65,6 +68,29 @@ class Lander:
         self._batches.put(batch)
         if self._failure is not None:
             raise self._failure
+
+    def put_pages(
+        self,
+        pages: Iterable[Page],
+        land: Callable[[Sequence[Page]], Sequence[LandedAnswer]],
+        count: Callable[[Page], int],
+    ) -> int:
+        """The pages will be landed, some at a time, those that came before an error too; returns the sum of `count`.
+
+        Raises what `pages` raises, and what an earlier landing met.
+        """
+        rows = 0
+        batch: list[Page] = []
+        try:
+            for page in pages:
+                rows += count(page)
+                batch.append(page)
+                if len(batch) == PAGES_A_BATCH:
+                    full, batch = batch, []
+                    self.put(partial(land, full))
+        finally:
+            self.put(partial(land, batch))
+        return rows
 
     def _land_all(self) -> None:
         while (batch := self._batches.get()) is not None:

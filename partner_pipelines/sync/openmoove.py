@@ -30,7 +30,6 @@ from partner_pipelines.warehouse.listings import Listing, last_listing_started, 
 
 PROPERTIES = "openmoove.properties"
 TABLES = (PROPERTIES, "openmoove.sellers", "openmoove.team_members", "openmoove.milestones")
-PAGES_A_BATCH = 20
 MERGE_AFTER_PAGES = 400
 MERGE_AFTER_ANSWERS = 2_000
 
@@ -78,16 +77,8 @@ class _ConnectionSync:
 
     def _list(self) -> None:
         started_at = now()
-        rows = 0
         with open_lander(self._house, self._name, self._tally, MERGE_AFTER_PAGES) as lander:
-            batch: list[tuple[Page[ListedProperty], Answer]] = []
-            for page, answer in self._client.list_pages():
-                rows += len(page.rows.items)
-                batch.append((page, answer))
-                if len(batch) == PAGES_A_BATCH:
-                    lander.put(partial(self._land_pages, batch))
-                    batch = []
-            lander.put(partial(self._land_pages, batch))
+            rows = lander.put_pages(self._client.list_pages(), self._land_pages, lambda got: len(got[0].rows.items))
         with self._house.warehouse.writing() as database:
             record_listing(database, self._listing(started_at, rows))
         self._listed_at = started_at

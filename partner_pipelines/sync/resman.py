@@ -24,7 +24,6 @@ from partner_pipelines.warehouse.known import lead_ids
 from partner_pipelines.warehouse.listings import Listing, last_listing_started, record_listing
 
 KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (UNITS, LEADS, EMPLOYEES, DOCUMENTS)}
-PAGES_A_BATCH = 20
 MERGE_AFTER_PAGES = 100
 
 Page = ListedPage[PartnerRow]
@@ -61,17 +60,10 @@ def _list(
     house: House, connection: ResManConnection, kind: Kind[Any], filters: Filters, keep: Keep | None, tally: Tally
 ) -> None:
     started_at = now()
-    rows = 0
     land = partial(_land, house, connection.name, kind, keep)
     with open_lander(house, connection.name, tally, MERGE_AFTER_PAGES) as lander:
-        pages: list[Page] = []
-        for listed in house.resman(connection).list_pages(kind, filters):
-            rows += len(listed.page.rows.items)
-            pages.append(listed)
-            if len(pages) == PAGES_A_BATCH:
-                lander.put(partial(land, pages))
-                pages = []
-        lander.put(partial(land, pages))
+        pages = house.resman(connection).list_pages(kind, filters)
+        rows = lander.put_pages(pages, land, lambda listed: len(listed.page.rows.items))
     asked = {name: [str(value)] for name, value in filters.items()} or _limits(connection, kind)
     listing = Listing(_table(kind), connection.name, started_at, now(), rows, asked, house.run_id)
     with house.warehouse.writing() as database:

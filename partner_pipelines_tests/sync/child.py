@@ -1,11 +1,13 @@
 """A sync in a process of its own, to be killed, raced or stopped: the words of EVERYTHING as arguments.
 
-Prints `done`, or the class and the sentence of the error that ended it.
+Prints `done`, or the class and the sentence of the error that ended it. SYNC_FILE_SIZE: files grow to this size only,
+as on a full disk.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 
@@ -17,6 +19,9 @@ from partner_pipelines_tests.sync.program import sync_one
 
 
 def main(*what: str) -> int:
+    if "SYNC_FILE_SIZE" in os.environ:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["SYNC_FILE_SIZE"]), resource.RLIM_INFINITY))
     stop = StopSignal()
     try:
         with (
