@@ -1,7 +1,7 @@
 """A sync in a process of its own, to be killed, raced or stopped: the words of EVERYTHING as arguments.
 
-Prints `done`, or the class and the sentence of the error that ended it. SYNC_FILE_SIZE: files grow to this size only,
-as on a full disk.
+Prints `ready`, then `done` or the class and the sentence of the error that ended it.
+SYNC_FILE_SIZE: files grow to this size only, as on a full disk.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ def main(*what: str) -> int:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["SYNC_FILE_SIZE"]), resource.RLIM_INFINITY))
     stop = StopSignal()
+    print("ready", flush=True)  # noqa: T201 - the parent reads it
     try:
         with (
             stop.on_signals(signal.SIGTERM),

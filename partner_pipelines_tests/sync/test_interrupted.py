@@ -198,7 +198,7 @@ def test_children_under_a_full_disk_say_so_and_the_next_sync_completes(program: 
     out, complaints = ended.communicate(timeout=60)
     assert ended.returncode == 1, out + complaints
     assert complaints == ""
-    assert out.startswith(("StateError: ", "AuditUnavailableError: ", "WarehouseError: "))
+    assert out.removeprefix("ready\n").startswith(("StateError: ", "AuditUnavailableError: ", "WarehouseError: "))
     logged = {entry["request_id"] for entry in program.sandbox.log()}
     assert logged <= intents(program.trail()).keys()
     check_completes(program)
@@ -209,7 +209,7 @@ def test_a_child_that_is_told_to_end_ends_with_the_word_of_it(program: Program) 
     wait_until(lambda: len(program.sandbox.log()) > 20, 30)
     child.terminate()
     out, complaints = child.communicate(timeout=30)
-    assert (out, complaints, child.returncode) == ("StoppedError: stopped: SIGTERM came\n", "", 1)
+    assert (out, complaints, child.returncode) == ("ready\nStoppedError: stopped: SIGTERM came\n", "", 1)
     check_completes(program)
     # It closed its segment: no call of it is unknown
     assert program.column("SELECT count(*) FROM audit.api_calls WHERE outcome = 'unknown'") == [0]
