@@ -186,7 +186,7 @@ def _refuse(sentence: str, status: int) -> int:
 def _mend_streams() -> None:
     """Output that is closed (`>&-`) is thrown away; a character that the terminal does not know is escaped."""
     if sys.stdout is None:
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - open till the end
+        sys.stdout = open(os.open(os.devnull, os.O_WRONLY), "w", closefd=False)  # noqa: SIM115 - open till the end
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,107 @@
+"""`query`, on what a demo published."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from partner_pipelines_tests.cli.program import NOBODY, Program, only_line
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+
+
+def test_a_table_has_a_head_and_a_line_for_each_row(reader: Program) -> None:
+    finished = reader.run("query", "SELECT range AS n, 'x' AS t, NULL AS nothing FROM range(8, 11) ORDER BY n")
+    head, rule, *rows = finished.stdout.splitlines()
+    assert head == " n │ t │ nothing"
+    assert rule == "───┼───┼────────"
+    assert rows == [" 8 │ x │", " 9 │ x │", "10 │ x │"]
+
+
+def test_csv_and_json_can_be_read_back(reader: Program) -> None:
+    sql = "SELECT id, address, created_at, deleted_at FROM openmoove.properties ORDER BY id LIMIT 3"
+    rows = json.loads(reader.run("query", sql, "--format", "json").stdout)
+    read = list(csv.DictReader(io.StringIO(reader.run("query", sql, "--format", "csv").stdout)))
+    assert [str(row["id"]) for row in rows] == [row["id"] for row in read]
+    assert [row["address"] for row in rows] == [row["address"] for row in read]
+    assert rows[0]["deleted_at"] is None
+
+
+def test_json_says_null_for_what_is_no_number_and_keeps_equal_names_apart(reader: Program) -> None:
+    finished = reader.run("query", "SELECT 'nan'::double AS a, 2 AS a, 3 AS a_1", "--format", "json")
+    assert json.loads(finished.stdout, parse_constant=pytest.fail) == [{"a": None, "a_2": 2, "a_1": 3}]
+
+
+def test_what_a_partner_sends_does_not_command_the_terminal(reader: Program) -> None:
+    finished = reader.run("query", "SELECT chr(27) || '[31m' || chr(10) || 'é' AS address")
+    assert "\x1b" not in finished.stdout
+    assert r"\x1b[31m\né" in finished.stdout
+
+
+def test_personal_values_are_tokens_unless_full_is_asked_for(reader: Program) -> None:
+    sql = "SELECT email FROM resman.leads ORDER BY id LIMIT 1"
+    (token,) = json.loads(reader.run("query", sql, "--format", "json").stdout)
+    (value,) = json.loads(reader.run("query", sql, "--format", "json", "--full").stdout)
+    assert token["email"].startswith("email_")
+    assert "@" in value["email"]
+
+
+@as_root
+@pytest.mark.usefixtures("demo_is_open")
+def test_who_may_not_read_state_may_query_but_not_in_full(reader: Program) -> None:
+    assert reader.run("query", "SELECT 1", before=NOBODY).returncode == 0
+    refused = reader.run("query", "--full", "SELECT 1", before=NOBODY)
+    assert refused.returncode == 1
+    assert "vault" in only_line(refused)
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("SELEC 1", "syntax error"),
+        ("SELECT * FROM resman.houses", "houses"),
+        ("DROP TABLE resman.units", "DROP is refused"),
+        ("SELECT 1; SELECT 2", "one statement at a time"),
+        ("", "one statement at a time"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "disabled"),
+    ],
+)
+def test_wrong_sql_is_one_line(reader: Program, sql: str, said: str) -> None:
+    finished = reader.run("query", sql)
+    assert finished.returncode == 2
+    assert said in only_line(finished)
+
+
+def test_nothing_published_yet_says_what_to_do_and_makes_nothing(program: Program) -> None:
+    finished = program.run("query", "SELECT 1")
+    assert finished.returncode == 2
+    assert "run partner-pipelines sync" in only_line(finished)
+    assert not program.place.exists()
+
+
+def test_settings_that_a_reader_does_not_need_may_be_wrong(reader: Program) -> None:
+    wrong = {
+        "RESMAN_SCOPES": "pets",
+        "PARTNER_CONNECTIONS": "/nonexistent",
+        "RESMAN_CLIENT_SECRET": "file:/nonexistent",
+    }
+    assert reader.run("query", "SELECT 1", **wrong).returncode == 0
+
+
+def test_another_environment_than_the_data_directorys_is_refused(reader: Program) -> None:
+    finished = reader.run("query", "SELECT 1", PARTNER_ENV="production")
+    assert finished.returncode == 2
+    assert "belongs to the environment 'sandbox'" in only_line(finished)
+
+
+@pytest.fixture
+def demo_is_open(reader: Program) -> None:
+    """pytest's own directories are private; the data directory is not."""
+    for directory in [reader.home, *reader.place.parents]:
+        if directory != Path("/") and directory.stat().st_uid == os.geteuid():
+            directory.chmod(directory.stat().st_mode | 0o055)
