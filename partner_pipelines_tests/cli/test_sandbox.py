@@ -1,0 +1,89 @@
+"""`sandbox`, and the sandbox that other commands find or start by themselves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from partner_pipelines_tests.cli.program import DEADLINE_SECONDS, NOBODY, Program, only_line, wait_until
+
+UNITS = ("sync", "--json", "--select", 'key:"resman/units"')
+
+
+def test_the_first_line_has_the_variables_and_the_note_is_there_while_it_runs(program: Program) -> None:
+    note = program.place / "state" / "sandbox.json"
+    with program.started("sandbox", "--properties", "3", "--rate-limits", "9/1") as sandbox:
+        assert sandbox.stdout is not None
+        first = json.loads(sandbox.stdout.readline())
+        assert set(first) == {"ready", "base_url", "env"}
+        assert first["env"]["OPENMOOVE_RATE_LIMITS"] == "9/1"
+        assert json.loads(note.read_text())["base_url"] == first["base_url"]
+        assert note.stat().st_mode & 0o777 == 0o600
+        sandbox.send_signal(signal.SIGTERM)
+        assert sandbox.wait(10) == 0
+    assert not note.exists()
+
+
+def test_a_sandbox_that_cannot_be_noted_says_so_and_serves(program: Program) -> None:
+    stamp = program.place / "environment.json"
+    program.place.mkdir()
+    stamp.write_text('{"environment": "production", "schema": 1}')
+    with program.started("sandbox", "--properties", "3") as sandbox:
+        assert sandbox.stdout is not None
+        assert json.loads(sandbox.stdout.readline())["ready"] is True
+        sandbox.send_signal(signal.SIGINT)
+        _, complaints = sandbox.communicate(timeout=10)
+    assert sandbox.returncode == 0
+    assert complaints.startswith("The sandbox is not noted for other commands: ")
+    assert [file.name for file in program.place.iterdir()] == ["environment.json"]
+
+
+def test_a_seed_that_cannot_be_served_is_named_by_file_and_line(program: Program) -> None:
+    seed = program.home / "seed"
+    seed.mkdir()
+    (seed / "resman_units.jsonl").write_text('{"id": "UNIT_1"}\n{"id": "UNIT_2"\n')
+    for words in (["sandbox"], ["demo"]):
+        finished = program.run(*words, "--seed-dir", "seed")
+        assert finished.returncode == 2
+        assert "resman_units.jsonl:2: not JSON" in finished.stderr
+        assert len(finished.stderr.splitlines()) == 1
+    assert program.run("sandbox", "--seed-dir", "nowhere").returncode == 2
+
+
+def test_killed_commands_leave_no_sandbox_and_those_that_wait_for_it_take_turns(program: Program) -> None:
+    (program.place / "state").mkdir(parents=True, mode=0o700)
+    stale = {"pid": os.getpid(), "base_url": "http://127.0.0.1:9", "env": {"RESMAN_BASE_URL": "http://127.0.0.1:9"}}
+    (program.place / "state" / "sandbox.json").write_text(json.dumps(stale))
+    with program.started("sync") as killed:
+        wait_until(lambda: bool(program.processes()), "its sandbox runs")
+        killed.kill()
+    with program.started(*UNITS) as one, program.started(*UNITS) as other:
+        both = (one, other)
+        outputs = [process.communicate(timeout=DEADLINE_SECONDS) for process in both]
+    reports = [json.loads(output.splitlines()[-1]) for output, _ in outputs]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert {report["tables"]["resman.units"]["rows"] for report in reports} == {400}
+    assert sorted(report["tables"]["resman.units"]["inserted"] for report in reports) == [0, 400]
+    keys = {"success", "run_id", "tables", "skipped", "failed", "requests", "backlog", "seconds"}
+    assert [set(report) for report in reports] == [keys, keys]
+    assert set(reports[0]["tables"]["resman.units"]) == {"rows", "inserted", "updated", "deleted"}
+    waited = ["waiting for its end" in complaints for _, complaints in outputs]
+    assert any(waited)
+    assert program.processes() == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+def test_a_data_directory_that_may_not_be_written_is_one_line(program: Program) -> None:
+    program.place.mkdir(mode=0o755)
+    for directory in [program.home, *program.home.parents]:
+        if directory != Path("/") and directory.stat().st_uid == os.geteuid():
+            directory.chmod(directory.stat().st_mode | 0o055)
+    for words in (["sync"], ["up"], ["demo"]):
+        finished = program.run(*words, before=NOBODY)
+        assert finished.returncode == 1
+        assert "Permission denied" in only_line(finished)
+    assert list(program.place.iterdir()) == []

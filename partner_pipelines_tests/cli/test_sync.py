@@ -1,0 +1,94 @@
+"""`sync`: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from partner_pipelines_tests.cli.program import DEADLINE_SECONDS, Program, only_line, wait_until
+
+NOBODY_LISTENS = {"OPENMOOVE_BASE_URL": "http://127.0.0.1:9/", "OPENMOOVE_API_KEY": "a-key-of-my-own"}
+
+
+def test_a_wrong_address_fails_its_tables_and_skips_the_other_partners(program: Program) -> None:
+    finished = program.run("sync", "--json", "--select", 'key:"openmoove/*" or key:"resman/units"', **NOBODY_LISTENS)
+    report = json.loads(finished.stdout.splitlines()[-1])
+    assert finished.returncode == 1
+    assert report["success"] is False
+    assert set(report["failed"]) == {
+        f"openmoove.{table}" for table in ("properties", "sellers", "team_members", "milestones")
+    }
+    assert report["skipped"]["resman.units"].endswith("RESMAN_CLIENT_ID and RESMAN_CLIENT_SECRET are not set")
+    assert "Traceback" not in finished.stderr
+    assert "a-key-of-my-own" not in finished.stdout + finished.stderr
+
+
+def test_a_wrong_selection_names_what_there_is(program: Program) -> None:
+    for selection in ("resman/units or resman/leads", 'key:"resman/houses"'):
+        finished = program.run("sync", "--select", selection, **NOBODY_LISTENS)
+        assert finished.returncode == 2
+        assert "resman/units" in only_line(finished)
+
+
+def test_another_environment_than_the_data_directorys_is_refused_before_anything_is_made(program: Program) -> None:
+    program.place.mkdir()
+    (program.place / "environment.json").write_text('{"environment": "staging", "schema": 1}')
+    for words in (["sync"], ["up"]):
+        finished = program.run(*words)
+        assert finished.returncode == 2
+        assert "belongs to the environment 'staging', PARTNER_ENV is 'sandbox'" in only_line(finished)
+    assert [file.name for file in program.place.iterdir()] == ["environment.json"]
+
+
+def test_a_full_disk_is_one_line_and_the_next_sync_works(program: Program) -> None:
+    units = ("sync", "--select", 'key:"resman/units"')
+    finished = program.run(*units, before=("prlimit", "--fsize=65536"))
+    assert finished.returncode == 1
+    assert "cannot be used" in only_line(finished)
+    assert program.run(*units).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [(signal.SIGINT, "its sandbox starts"), (signal.SIGTERM, "its sandbox starts"), (signal.SIGINT, "it has called")],
+    ids=str,
+)
+def test_a_signal_ends_it_with_one_line_and_leaves_nobody(
+    program: Program, number: signal.Signals, moment: str
+) -> None:
+    with program.started("sync", "--json") as sync:
+        if moment == "its sandbox starts":
+            assert sync.stderr is not None
+            assert sync.stderr.readline().startswith("Syncing into ")
+        else:
+            wait_until(lambda: _has_called(program), moment, 60)
+        sync.send_signal(number)
+        output, complaints = sync.communicate(timeout=DEADLINE_SECONDS)
+    assert sync.returncode == 1
+    assert "Traceback" not in complaints
+    assert complaints.splitlines()[-1].startswith("partner-pipelines: stopped")
+    if output:
+        assert json.loads(output.splitlines()[-1])["success"] is False
+    assert program.processes() == []
+    assert _unfinished_runs(program) == 0
+
+
+def _has_called(program: Program) -> bool:
+    segments = (program.place / "audit" / "segments").glob("*.jsonl")
+    return any(b'"kind":"outcome"' in segment.read_bytes() for segment in segments)
+
+
+def _unfinished_runs(program: Program) -> int:
+    """How many runs Dagster's UI would show as under way."""
+    storage = program.place / "dagster" / "history" / "runs.db"
+    if not storage.exists():
+        return 0
+    with closing(sqlite3.connect(storage)) as database:
+        (count,) = database.execute(
+            "SELECT count(*) FROM runs WHERE status IN ('STARTED', 'STARTING', 'NOT_STARTED', 'CANCELING')"
+        ).fetchone()
+    return int(count)
