@@ -23,7 +23,7 @@ up: install ## sandbox, Dagster's UI and daemon; Ctrl-C ends all of it
 	$(BIN)/partner-pipelines up
 
 test: install ## the tests that need nothing but this clone
-	$(BIN)/python -m pytest --ignore=partner_pipelines_tests/shared
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --ignore=partner_pipelines_tests/shared
 
 test-shared: install ## the tests on the real rows in ../shared/data
 	@test -d ../shared/data || { echo "make test-shared needs ../shared/data beside this clone; 'make test' does not"; exit 1; }
