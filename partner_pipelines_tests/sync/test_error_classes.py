@@ -9,17 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from partner_pipelines_tests.sync.program import Program
+from partner_pipelines_tests.sync.program import Program, Synced
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from partner_pipelines_tests.sandbox_process import SandboxProcess
 
 Prepare = Callable[[Program], None]
 Call = tuple[str, int | None]
 
 UNITS = "/api/units"
-DETAIL = "/properties/5/detail/$"
 LIST = "/partners/properties/$"
 
 
@@ -212,26 +216,70 @@ def test_resman(steady: Program, case: Case) -> None:
     check(steady, case, "units", "resman")
 
 
-def whole_sync(*instead: Call, of: str = "get_property_detail", place: int = 5) -> list[Call]:
-    """The calls of a first sync of 12 properties; those of one are these."""
-    calls: list[Call] = [("list_properties", 200)]
-    for number in range(1, 13):
-        parts: list[Call] = [("get_property_detail", 200), ("get_milestones", 200)]
-        if number == place:
-            parts = [*instead, *parts[1:]] if instead[-1] == (of, 200) else list(instead)
-        calls += parts
-    return calls
+def detail(number: int) -> str:
+    return f"/properties/{number}/detail/$"
+
+
+# One property each, in one sync: (calls for its detail, whether milestones were asked for)
+OF_ONE_PROPERTY: dict[int, tuple[str, Prepare | None, list[int | None], bool]] = {
+    1: ("200: the answer is taken", None, [200], True),
+    2: (
+        "400: no second try",
+        status(400, detail(2), body={"detail": "x", "field_errors": {"page": ["no"]}}),
+        [400],
+        False,
+    ),
+    3: ("404: gone, and that is no failure", status(404, detail(3)), [404], False),
+    4: ("429: back off as long as it says", status(429, detail(4), headers={"Retry-After": "1"}), [429, 200], True),
+    5: ("500: again with backoff", status(500, detail(5)), [500, 200], True),
+    6: ("503: again with backoff", status(503, detail(6)), [503, 200], True),
+    7: ("500 that does not pass: four times", status(500, detail(7), times=None), [500] * 4, False),
+    8: ("no answer: again with backoff", fault("drop_after_effect", detail(8)), [None, 200], True),
+    9: ("half an answer: again with backoff", fault("drop_mid_body", detail(9)), [200, 200], True),
+    10: ("a redirect is not followed", status(301, detail(10), headers={"Location": "/"}), [301], False),
+}
+
+
+@pytest.fixture(scope="module")
+def audited(lasting: SandboxProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program, Synced]]:
+    """A first sync that met all of them."""
+    program = Program(lasting, tmp_path_factory.mktemp("audited") / "data")
+    for _, prepare, _, _ in OF_ONE_PROPERTY.values():
+        if prepare is not None:
+            prepare(program)
+    yield program, program.sync("properties", "calls")
+    program.close()
+
+
+@pytest.mark.parametrize("number", OF_ONE_PROPERTY, ids=lambda number: OF_ONE_PROPERTY[number][0])
+def test_openmoove_of_one_property(audited: tuple[Program, Synced], number: int) -> None:
+    program, synced = audited
+    _, _, statuses, asked_on = OF_ONE_PROPERTY[number]
+    calls = program.query(f"FROM audit.api_calls WHERE url LIKE '%/properties/{number}/detail/' ORDER BY attempt")
+    assert [call["status"] for call in calls] == statuses
+    for earlier, later in pairwise(calls):
+        check_retry(earlier, later)
+    assert (number in synced.asked("milestones")) is asked_on
+    was_read = program.column(f"SELECT detail_fetched_at IS NOT NULL FROM openmoove.properties WHERE id = {number}")
+    assert was_read == [asked_on]
+
+
+def test_openmoove_failures_are_named_and_the_rest_is_loaded(audited: tuple[Program, Synced]) -> None:
+    _, synced = audited
+    result = synced.tables["openmoove.properties"]
+    assert result.failed["openmoove"].startswith("3 properties could not be read; the first: ")
+    assert "status 400 (fields: page): check the request" in result.failed["openmoove"]
+    assert synced.backlog == {"openmoove": {"new": 3}}
+    assert result.rows == 11
+
+
+def until(property_id: int, status: int) -> list[Call]:
+    """The calls of a first sync that ends with this one."""
+    before: list[Call] = [("get_property_detail", 200), ("get_milestones", 200)] * (property_id - 1)
+    return [("list_properties", 200), *before, ("get_property_detail", status)]
 
 
 OPENMOOVE = [
-    Case("200: the answer is taken", [], whole_sync(("get_property_detail", 200)), rows=12),
-    Case(
-        "400: no second try, the others go on",
-        [status(400, DETAIL, body={"detail": "x", "field_errors": {"page": ["no"]}})],
-        whole_sync(("get_property_detail", 400)),
-        failed="1 properties could not be read; the first: get_property_detail at openmoove: status 400 (fields: page)",
-        rows=12,
-    ),
     Case(
         "401: the key is refused, nothing else is asked",
         [key_is_revoked],
@@ -241,51 +289,24 @@ OPENMOOVE = [
     ),
     Case(
         "401 in the middle: the others would hear the same",
-        [status(401, DETAIL)],
-        [*whole_sync(("get_property_detail", 401))[:9], ("get_property_detail", 401)],
-        failed="status 401: check the credentials",
+        [status(401, detail(5))],
+        until(5, 401),
+        failed="1 properties could not be read; the first: get_property_detail at openmoove: status 401",
         rows=12,
     ),
     Case(
         "403: no second try, the others would hear the same",
-        [status(403, DETAIL)],
-        [*whole_sync(("get_property_detail", 403))[:9], ("get_property_detail", 403)],
+        [status(403, detail(5))],
+        until(5, 403),
         failed="status 403: check the scopes and permissions",
         rows=12,
     ),
     Case(
-        "404: the property is gone, and that is no failure",
-        [status(404, DETAIL)],
-        whole_sync(("get_property_detail", 404)),
-        rows=11,
-    ),
-    Case(
-        "429: back off as long as it says, then again",
-        [status(429, DETAIL, headers={"Retry-After": "1"})],
-        whole_sync(("get_property_detail", 429), ("get_property_detail", 200)),
-        rows=12,
-    ),
-    *(
-        Case(
-            f"{number}: again with backoff",
-            [status(number, DETAIL)],
-            whole_sync(("get_property_detail", number), ("get_property_detail", 200)),
-            rows=12,
-        )
-        for number in (500, 503)
-    ),
-    Case(
-        "500 that does not pass: four times, then its support is named; the others go on",
-        [status(500, DETAIL, times=None)],
-        whole_sync(*[("get_property_detail", 500)] * 4),
+        "500 that does not pass: its support is named",
+        [status(500, LIST, times=None)],
+        [("list_properties", 500)] * 4,
         failed="the partner failed; ask again, then its support",
-        rows=12,
-    ),
-    Case(
-        "no answer: again with backoff",
-        [fault("drop_after_effect", DETAIL)],
-        whole_sync(("get_property_detail", None), ("get_property_detail", 200)),
-        rows=12,
+        rows=0,
     ),
     Case(
         "404 of the list: a failure, for a list is never gone",

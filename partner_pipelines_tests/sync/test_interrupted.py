@@ -11,7 +11,7 @@ import pytest
 from partner_pipelines.errors import AuditUnavailableError, PartnerPipelinesError, StateError, StoppedError
 from partner_pipelines.state.audit_verify import verify
 from partner_pipelines.state.stop import StopSignal
-from partner_pipelines_tests.sandbox_process import SandboxProcess, wait_until
+from partner_pipelines_tests.sandbox_process import wait_until
 from partner_pipelines_tests.sync.expected import differences, openmoove_tables, sandbox_tables
 from partner_pipelines_tests.sync.program import Program, intents, read_trail
 
@@ -19,14 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from partner_pipelines_tests.sandbox_process import SandboxProcess
+    from partner_pipelines_tests.sync.conftest import Sandboxes
+
 AT_MOST_AGAIN = 50
 
 
 @pytest.fixture
-def sandbox() -> Iterator[SandboxProcess]:
+def sandbox(sandboxes: Sandboxes) -> Iterator[SandboxProcess]:
     """One that takes its time, so that there is a middle."""
-    with SandboxProcess.start("--properties", "120", "--latency-ms", "10") as sandbox:
-        yield sandbox
+    sandbox = sandboxes.take("--properties", "120", "--latency-ms", "10")
+    yield sandbox
+    sandboxes.give_back(sandbox)
 
 
 class Running:
@@ -173,7 +177,7 @@ def test_a_directory_that_cannot_be_written_any_more_is_a_clear_error_and_nothin
 
 
 def test_a_state_error_of_the_landing_is_not_hidden_by_a_partners_error(program: Program) -> None:
-    (program.data.root / "state").mkdir(parents=True)
+    (program.data.root / "state").mkdir(exist_ok=True)
     (program.data.root / "state" / "landing").write_text("in the way")
     program.sandbox.fault("status", path="/api/units", status=400, skip=1)
     with pytest.raises(StateError, match="landing"):

@@ -8,29 +8,32 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from partner_pipelines_tests.sandbox_process import SandboxProcess, wait_until
+from partner_pipelines_tests.sandbox_process import wait_until
 from partner_pipelines_tests.sync.expected import differences, openmoove_tables, resman_table
 from partner_pipelines_tests.sync.program import LIST_DUE, Program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+    from partner_pipelines_tests.sandbox_process import SandboxProcess
+    from partner_pipelines_tests.sync.conftest import Sandboxes
 
 NO_DETAILS = {"OPENMOOVE_ACTIVE_MAX_AGE": "999d", "OPENMOOVE_MILESTONES_MAX_AGE": "999d"}
 
 
 @pytest.fixture
-def sandbox() -> Iterator[SandboxProcess]:
+def sandbox(sandboxes: Sandboxes) -> Iterator[SandboxProcess]:
     """Three pages of properties, three of units, four of leads."""
-    with SandboxProcess.start("--properties", "210") as sandbox:
-        yield sandbox
+    sandbox = sandboxes.take("--properties", "210")
+    yield sandbox
+    sandboxes.give_back(sandbox)
 
 
 @contextmanager
 def between_pages(sandbox: SandboxProcess, path: str, page: int, change: Callable[[], object]) -> Iterator[None]:
     """`change` happens when the request for this page has arrived and is not answered yet."""
     since = len(sandbox.log())
-    sandbox.fault("delay", path=f"{path}$", seconds=1.0, skip=page - 1)
+    sandbox.fault("delay", path=f"{path}$", seconds=0.5, skip=page - 1)
 
     def arrived() -> bool:
         return len([entry for entry in sandbox.log() if entry["n"] > since and entry["path"].endswith(path)]) == page
@@ -132,8 +135,7 @@ def test_a_next_that_points_elsewhere_is_not_followed(program: Program, elsewher
     assert len(synced.log) == 2
 
 
-def test_a_page_that_fails_ends_the_list_and_the_next_sync_reads_it_whole(program: Program, tmp_path: Path) -> None:
-    del tmp_path
+def test_a_page_that_fails_ends_the_list_and_the_next_sync_reads_it_whole(program: Program) -> None:
     program.sandbox.fault("status", path="/api/units", status=400, skip=1)
     first = program.sync("units")
     assert "status 400" in first.tables["resman.units"].failed["resman"]
