@@ -115,7 +115,7 @@ def serve(state: SandboxState, bound: socket.socket, note: Path | None) -> None:
             runner.run(server.serve(sockets=[bound]))
     finally:
         if note is not None:
-            note.unlink(missing_ok=True)
+            _remove_note(note)
 
 
 def _write_note(path: Path, content: dict[str, Any]) -> None:
@@ -125,3 +125,10 @@ def _write_note(path: Path, content: dict[str, Any]) -> None:
     with os.fdopen(descriptor, "w") as file:
         json.dump(content, file)
     unfinished.replace(path)
+
+
+def _remove_note(path: Path) -> None:
+    """Remove the note unless a sandbox that started later has put its own there."""
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads(path.read_bytes())["pid"] == os.getpid():
+            path.unlink()

@@ -28,6 +28,24 @@ def test_the_first_line_has_the_variables_and_the_note_is_there_while_it_runs(pr
     assert not note.exists()
 
 
+def test_of_two_sandboxes_the_later_one_stays_noted(program: Program) -> None:
+    note = program.place / "state" / "sandbox.json"
+    with (
+        program.started("sandbox", "--properties", "1") as first,
+        program.started("sandbox", "--properties", "1") as last,
+    ):
+        base_urls = {}
+        for sandbox in (first, last):
+            assert sandbox.stdout is not None
+            base_urls[json.loads(sandbox.stdout.readline())["base_url"]] = sandbox
+        noted = json.loads(note.read_text())["base_url"]
+        for base_url, sandbox in base_urls.items():
+            if base_url != noted:
+                sandbox.send_signal(signal.SIGTERM)
+                assert sandbox.wait(10) == 0
+        assert json.loads(note.read_text())["base_url"] == noted
+
+
 def test_a_sandbox_that_cannot_be_noted_says_so_and_serves(program: Program) -> None:
     stamp = program.place / "environment.json"
     program.place.mkdir()
