@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -149,15 +150,15 @@ def texts_of_published(program: Program) -> dict[str, set[str]]:
         }
 
 
+# What identifies a person inside of a longer text. A name is a word of many a text (a street, a firm): it is looked for
+# as a whole value.
+INSIDE = re.compile(r"[\w.+-]+@[\w.-]+\w|\+\d{7,15}")
+
+
 def places_of(values: set[str], texts: Mapping[str, set[str]]) -> list[str]:
-    """The columns that hold one of the values, or a text with one of them in it."""
-    found = []
-    for place, held in texts.items():
-        if values & held:
-            found.append(place)
-            continue
-        joined = "\n".join(held)
-        # A short name is a word of many a text (a street, a firm): inside of others only what identifies is looked for.
-        if any(value in joined for value in values if "@" in value or value.startswith("+")):
-            found.append(place)
-    return found
+    """The columns that hold one of the values, or a text with one of their e-mails or phones in it."""
+    return [
+        place
+        for place, held in texts.items()
+        if not values.isdisjoint(held) or not values.isdisjoint(INSIDE.findall("\n".join(held)))
+    ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from partner_pipelines.state.audit_verify import verify
 from partner_pipelines_tests.sync.expected import differences, sandbox_tables
-from partner_pipelines_tests.sync.program import ALL_DUE, DETAILS_DUE, Program, intents
+from partner_pipelines_tests.sync.program import ALL_DUE, AT_ONCE, DETAILS_DUE, Program, intents
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,7 @@ class Killing:
 
     def _program(self) -> Program:
         self._rounds += 1
-        return Program(self._sandbox, self._root / f"round-{self._rounds}")
+        return Program(self._sandbox, self._root / f"round-{self._rounds}", **AT_ONCE)
 
     def _uninterrupted(self) -> float:
         """How long a first sync takes when nobody kills it."""

@@ -8,7 +8,7 @@ from partner_pipelines.state.audit_verify import verify
 from partner_pipelines_tests.sandbox_process import SandboxProcess
 from partner_pipelines_tests.sync.expected import differences, sandbox_tables
 from partner_pipelines_tests.sync.killing import half_written, landed
-from partner_pipelines_tests.sync.program import EVERYTHING, Program
+from partner_pipelines_tests.sync.program import AT_ONCE, EVERYTHING, Program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ def test_syncs_of_different_tables_at_once_leave_each_other_alone(program: Progr
 
 def test_two_syncs_share_one_budget_and_draw_no_429(tmp_path: Path) -> None:
     with SandboxProcess.start("--properties", "20", "--rate-limits", "30/1") as sandbox:
-        program = Program(sandbox, tmp_path / "data")
+        program = Program(sandbox, tmp_path / "data", **AT_ONCE)
         run_together(program, ("properties",), ("properties",))
         assert [entry for entry in sandbox.log() if entry["throttled"]] == []
         program.sync("units", "leads", "employees", "documents")

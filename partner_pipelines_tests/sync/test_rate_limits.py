@@ -8,7 +8,7 @@ import pytest
 
 from partner_pipelines_tests.sandbox_process import SandboxProcess, wait_until
 from partner_pipelines_tests.sync.expected import differences, openmoove_tables, sandbox_tables
-from partner_pipelines_tests.sync.program import LIST_DUE, Program
+from partner_pipelines_tests.sync.program import AT_ONCE, LIST_DUE, Program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +70,7 @@ def test_a_long_wait_in_the_middle_keeps_what_came_and_the_next_run_asks_for_the
 def test_many_at_once_stop_at_the_first_long_wait(steady: Program) -> None:
     steady.sandbox.settings(latency_ms=30)  # so that they are sent at once
     steady.sandbox.fault("status", path="/detail/$", status=429, headers=AN_HOUR, times=None, skip=4)
-    first = steady.sync("properties")
+    first = steady.sync("properties", env=AT_ONCE)
     assert first.backlog == {"openmoove": {"new": 8}}
     # Each of those under way at once may hear it, and then nobody asks again
     refused = [entry for entry in first.log if entry["status"] == 429]
