@@ -1,86 +1,63 @@
-"""One whole sync of the real rows beside the clone, through the command, for all tests of this folder."""
+"""One full sync of the rows in ../shared/data, for all tests here."""
 
 from __future__ import annotations
 
 import gzip
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from duckdb import DuckDBPyConnection
 
-from partner_pipelines.state.data_directory import DataDirectory
-from partner_pipelines.warehouse.reading import open_published
 from partner_pipelines_tests.sandbox_process import SandboxProcess
+from partner_pipelines_tests.sync.program import Program, Synced
 
-SEED = Path(__file__).resolve().parents[3] / "shared" / "data"
-COMMAND_DEADLINE_SECONDS = 500
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+SEED = ROOT.parent / "shared" / "data"
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Synced:
-    """A finished sync: its report, its data directory, and what the sandbox saw."""
+class Whole:
+    """The program after its first sync of everything."""
 
-    report: dict[str, Any]
-    data: DataDirectory
-    log: list[dict[str, Any]]
+    program: Program
+    first: Synced
+    files: dict[str, list[Row]]
 
 
-def rows_of(collection: str) -> list[dict[str, Any]]:
-    """The rows of a file, as they stand there."""
-    with gzip.open(SEED / f"{collection}.jsonl.gz", "rt", encoding="utf-8") as lines:
+def read_rows(path: Path) -> list[Row]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
 
 
-def run_command(*words: str, environ: dict[str, str]) -> dict[str, Any]:
-    """The command's JSON; it must succeed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "partner_pipelines", *words, "--json"],
-        env=os.environ | environ,
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_DEADLINE_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return report
-
-
 @pytest.fixture(scope="session")
-def seed() -> Path:
-    assert SEED.is_dir(), f"these tests need the rows in {SEED}; `make test` leaves them out"
+def seed_dir() -> Path:
+    """Where the files are; one clear line when they are not."""
+    if not (SEED / "openmoove_properties.jsonl.gz").exists():
+        pytest.exit(f"the tests in shared/ need {SEED} beside the clone; `make test` does not", returncode=1)
     return SEED
 
 
 @pytest.fixture(scope="session")
-def synced(seed: Path, tmp_path_factory: pytest.TempPathFactory) -> Synced:
-    root = tmp_path_factory.mktemp("data")
-    with SandboxProcess.start(seed_dir=seed) as sandbox:
-        # The first token dies in between, so that the log has a 401 and a renewal; one answer is a 503, one a 429
-        sandbox.fault("expire_token", partner="resman", path="/api/units", skip=3)
-        sandbox.fault("status", partner="openmoove", path="/detail/$", skip=100, status=503)
-        sandbox.fault(
-            "status", partner="openmoove", path="/milestones/$", skip=200, status=429, headers={"Retry-After": "1"}
-        )
-        report = run_command("sync", environ=sandbox.env | {"PARTNER_DATA_DIR": str(root)})
-        return Synced(report, DataDirectory(root), sandbox.log())
-
-
-@pytest.fixture
-def published(synced: Synced) -> Iterator[DuckDBPyConnection]:
-    with closing(open_published(synced.data)) as database:
-        yield database
+def files(seed_dir: Path) -> dict[str, list[Row]]:
+    """The rows of each file, by collection."""
+    names = ("openmoove_properties", *(f"resman_{kind}" for kind in ("units", "leads", "employees", "documents")))
+    return {name: read_rows(seed_dir / f"{name}.jsonl.gz") for name in names}
 
 
 @pytest.fixture(scope="session")
-def full(synced: Synced) -> Iterator[DuckDBPyConnection]:
-    with closing(open_published(synced.data, full=True)) as database:
-        yield database
+def whole(seed_dir: Path, files: dict[str, list[Row]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
+    with SandboxProcess.start(seed_dir=seed_dir) as sandbox:
+        # A few requests go wrong, so that retries are among the calls that must agree
+        sandbox.fault("status", status=503, path="/detail/$", times=3, skip=100)
+        sandbox.fault("drop_before_effect", path="/milestones/$", times=2, skip=200)
+        sandbox.fault("expire_token", path="/api/leads$", skip=3)
+        program = Program(sandbox, tmp_path_factory.mktemp("shared") / "data")
+        yield Whole(program, program.sync(), files)
+        program.close()
