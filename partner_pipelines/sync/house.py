@@ -16,7 +16,7 @@ import httpx
 
 from partner_pipelines import __version__
 from partner_pipelines.clock import now
-from partner_pipelines.errors import AuditUnavailableError
+from partner_pipelines.errors import AuditUnavailableError, AuthenticationError, CallFacts, StatusFacts
 from partner_pipelines.models.call import CallIntent, CallOutcome
 from partner_pipelines.models.rate_limit import RateLimit
 from partner_pipelines.partners.caller import Caller, CallerSettings, NoCredentials
@@ -81,7 +81,8 @@ class SharedToken:
         try:
             token = self._store.token_for(self._key, self._fetch, rejected=rejected)
         except RejectedTokenError:
-            assert rejected is not None
+            if rejected is None:
+                raise _refused_token(self._key.connection) from None
             return BearerToken(rejected, frozenset())
         return BearerToken(token.value, token.scope)
 
@@ -167,6 +168,12 @@ class House:
         make_directory(self.data.budget)
         margin = self.settings.budget_margin_ms / 1000
         return SharedLedger(Ledger(self.data.budget / name, limits, margin_seconds=margin))
+
+
+def _refused_token(connection: str) -> AuthenticationError:
+    facts = CallFacts("resman", connection, "request_token")
+    sentence = "ResMan hands out a token again that it has refused: run again in a minute, then ask ResMan's support"
+    return AuthenticationError(f"{facts.operation} at {connection}: {sentence}", facts, StatusFacts(status=None))
 
 
 def _keyed_hash(key: bytes, body: bytes) -> str:
