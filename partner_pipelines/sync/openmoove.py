@@ -13,7 +13,7 @@ from functools import partial
 from partner_pipelines.clock import now
 from partner_pipelines.models.openmoove import ListedProperty
 from partner_pipelines.partners.caller import Answer
-from partner_pipelines.partners.openmoove.plan import Ages, Work, is_due, plan
+from partner_pipelines.partners.openmoove.plan import Ages, Known, Work, is_due, plan
 from partner_pipelines.partners.rows import Page
 from partner_pipelines.settings import OpenMooveConnection
 from partner_pipelines.state.landing import LandedAnswer
@@ -54,13 +54,16 @@ class _ConnectionSync:
         self._client = house.openmoove(connection)
         self._ages = Ages(connection.list_max_age, connection.active_max_age, connection.milestones_max_age)
         self._listed_at: datetime | None = None
-        self._living = 0
+        self._known: list[Known] = []
+        self._missing: list[int] = []
 
     def run(self) -> None:
         """What an earlier run landed, the list, then what is due. A list that is cut short stays due."""
         merge(self._house, self._name, self._tally)
+        self._look()
         try:
-            self._list_if_due()
+            if is_due(self._listed_at, self._ages.listing, now()):
+                self._look(self._list())
         except COME_LATER:
             left = Counter(work.reason for work in self._plan())
             self._tally.leave(self._name, left + Counter(list=1))
@@ -69,19 +72,22 @@ class _ConnectionSync:
         if works:
             self._fetch(works)
 
-    def _list_if_due(self) -> None:
+    def _look(self, finished: Listing | None = None) -> None:
+        """What the warehouse knows, the listing that has just finished included."""
         with self._house.warehouse.session() as session:
+            if finished is not None:
+                with session.transaction() as database:
+                    record_listing(database, finished)
             self._listed_at = last_listing_started(session.database, PROPERTIES, self._name)
-        if is_due(self._listed_at, self._ages.listing, now()):
-            self._list()
+            self._known = known_properties(session.database, self._name)
+            listed = self._listing(self._listed_at) if self._listed_at is not None else None
+            self._missing = gone_candidates(session.database, listed) if listed is not None else []
 
-    def _list(self) -> None:
+    def _list(self) -> Listing:
         started_at = now()
         with open_lander(self._house, self._name, self._tally, MERGE_AFTER_PAGES) as lander:
             rows = lander.put_pages(self._client.list_pages(), self._land_pages, lambda got: len(got[0].rows.items))
-        with self._house.warehouse.writing() as database:
-            record_listing(database, self._listing(started_at, rows))
-        self._listed_at = started_at
+        return self._listing(started_at, rows)
 
     def _listing(self, started_at: datetime, rows: int = 0) -> Listing:
         return Listing(PROPERTIES, self._name, started_at, now(), rows, run_id=self._house.run_id)
@@ -93,11 +99,8 @@ class _ConnectionSync:
         ]
 
     def _plan(self) -> list[Work]:
-        with self._house.warehouse.session() as session:
-            known = known_properties(session.database, self._name)
-            missing = gone_candidates(session.database, self._listing(self._listed_at)) if self._listed_at else []
-        self._living = len(known)
-        return plan(known, frozenset(missing if self._believes(len(missing)) else ()), self._ages, now())
+        missing = self._missing if self._believes(len(self._missing)) else ()
+        return plan(self._known, frozenset(missing), self._ages, now())
 
     def _fetch(self, works: Sequence[Work]) -> None:
         house = self._house
@@ -119,9 +122,9 @@ class _ConnectionSync:
         ]
 
     def _believes(self, gone: int) -> bool:
-        if not too_many_gone(gone, self._living):
+        if not too_many_gone(gone, len(self._known)):
             return True
-        refusal = GoneRows(0, gone, self._living).refusal
+        refusal = GoneRows(0, gone, len(self._known)).refusal
         assert refusal is not None
         self._tally.refuse(PROPERTIES, self._name, refusal)
         return False
