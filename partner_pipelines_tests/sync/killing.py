@@ -60,7 +60,8 @@ class Killing:
         self._complete(program, since, {})
         self._count_again(answered, since)
         self._sandbox.change(
-            openmoove={"complete_milestones": 5, "new_properties": 1, "new_milestones": 2},
+            # No new milestones: one of a sale that is long done would be seen within a month only
+            openmoove={"complete_milestones": 5, "new_properties": 1},
             resman={"rent_changes": 5, "new_leads": 2},
         )
         self._kill(program, since, ALL_DUE)
@@ -101,7 +102,8 @@ class Killing:
         self.found.merged_later += len(landed(program))
         synced = program.sync(*WORK, env=env)
         assert all(result.failed == {} for result in synced.tables.values())
-        assert differences(program, sandbox_tables(program, "units")) == []
+        found = differences(program, sandbox_tables(program, "units"))
+        assert found == [], found
         assert half_written(program) == []
         assert landed(program) == []
         self._check_audit(program, since)
