@@ -135,7 +135,8 @@ class Killing:
 
 
 def landed(program: Program) -> list[Path]:
-    return list(program.data.landing.glob("*/*.jsonl"))
+    # A name that begins with a dot is a file that a killed process did not finish: it goes after an hour
+    return list(program.data.landing.glob("*/[!.]*.jsonl"))
 
 
 def _wait_until_ready(child: subprocess.Popen[str]) -> float:
