@@ -11,6 +11,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,16 @@ def build_wire(ca_bundle: Path | None, *, connections: int = 32) -> Wire:
         network_backend=_TimedBackend(),
     )
     return Wire(pool)
+
+
+@lru_cache(maxsize=8)
+def _tls(ca_bundle: Path | None) -> ssl.SSLContext:
+    """Made once in a process: to load the system's certificates takes longer than many a sync's requests."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_bundle is not None:
+        context.load_verify_locations(cafile=ca_bundle)
+    return context
 
 
 class Wire(httpx.BaseTransport):

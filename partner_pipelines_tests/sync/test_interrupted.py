@@ -12,7 +12,7 @@ from partner_pipelines.errors import AuditUnavailableError, PartnerPipelinesErro
 from partner_pipelines.state.audit_verify import verify
 from partner_pipelines.state.stop import StopSignal
 from partner_pipelines_tests.sandbox_process import wait_until
-from partner_pipelines_tests.sync.expected import differences, openmoove_tables, sandbox_tables
+from partner_pipelines_tests.sync.expected import differences, openmoove_tables
 from partner_pipelines_tests.sync.program import Program, intents, read_trail
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ AT_MOST_AGAIN = 50
 @pytest.fixture
 def sandbox(sandboxes: Sandboxes) -> Iterator[SandboxProcess]:
     """One that takes its time, so that there is a middle."""
-    sandbox = sandboxes.take("--properties", "120", "--latency-ms", "10")
+    sandbox = sandboxes.take("--properties", "60", "--latency-ms", "10")
     yield sandbox
     sandboxes.give_back(sandbox)
 
@@ -80,9 +80,9 @@ def asked_again(sandbox: SandboxProcess) -> int:
 def check_completes(program: Program) -> None:
     """The next sync completes, and re-asks no more than may have been lost."""
     program.sandbox.settings(latency_ms=0)
-    synced = program.sync()
+    synced = program.sync("properties", "calls")
     assert all(result.failed == {} for result in synced.tables.values())
-    assert differences(program, sandbox_tables(program)) == []
+    assert differences(program, openmoove_tables(program.sandbox.rows("openmoove_properties"))) == []
     assert asked_again(program.sandbox) <= AT_MOST_AGAIN
 
 
@@ -95,18 +95,18 @@ def check_audit(program: Program) -> None:
 
 def test_a_stop_ends_the_sync_soon_and_what_was_landed_stays(program: Program) -> None:
     running = Running(program, "properties")
-    running.wait_for_requests(130)
+    running.wait_for_requests(60)
     running.stop.request("the test said so")
     began = time.monotonic()
     error = running.wait()
     assert isinstance(error, StoppedError)
     assert str(error) == "stopped: the test said so"
     assert time.monotonic() - began < 10
-    assert len(answers(program.sandbox)) < 240
+    assert len(answers(program.sandbox)) < 120
     program.sandbox.settings(latency_ms=0)
     program.sync("properties")
     # Nothing that came before the stop was lost: only what was cut off is asked for now
-    assert len(answers(program.sandbox)) == 240
+    assert len(answers(program.sandbox)) == 120
     assert asked_again(program.sandbox) == 0
     assert differences(program, openmoove_tables(program.sandbox.rows("openmoove_properties"))) == []
 
@@ -131,7 +131,7 @@ def test_a_stop_while_the_partner_makes_us_wait_ends_the_wait(program: Program) 
 
 def test_an_audit_directory_that_is_taken_away_stops_all_calls(program: Program, tmp_path: Path) -> None:
     running = Running(program, "properties")
-    running.wait_for_requests(60)
+    running.wait_for_requests(40)
     (program.data.root / "audit").rename(tmp_path / "taken")
     error = running.wait()
     assert isinstance(error, AuditUnavailableError)
@@ -166,7 +166,7 @@ def test_a_directory_that_cannot_be_written_any_more_is_a_clear_error_and_nothin
     program: Program, place: str
 ) -> None:
     running = Running(program, "properties")
-    running.wait_for_requests(60)
+    running.wait_for_requests(40)
     mend = replaced(program.data.root / place)
     error = running.wait()
     assert isinstance(error, StateError)
@@ -186,7 +186,7 @@ def test_a_state_error_of_the_landing_is_not_hidden_by_a_partners_error(program:
 
 def test_a_warehouse_that_cannot_be_opened_is_a_clear_error_and_what_came_is_merged_later(program: Program) -> None:
     running = Running(program, "properties")
-    running.wait_for_requests(60)
+    running.wait_for_requests(40)
     mend = replaced(program.data.warehouse)
     error = running.wait()
     assert isinstance(error, StateError)
@@ -209,7 +209,7 @@ def test_children_under_a_full_disk_say_so_and_the_next_sync_completes(program: 
 
 
 def test_a_child_that_is_told_to_end_ends_with_the_word_of_it(program: Program) -> None:
-    child: Any = program.child()
+    child: Any = program.child("properties")
     wait_until(lambda: len(program.sandbox.log()) > 20, 30)
     child.terminate()
     out, complaints = child.communicate(timeout=30)
