@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import threading
@@ -16,7 +17,7 @@ Script = Callable[[int], Iterable[Part]]
 
 
 class RawServer:
-    """Serves until the `with` block ends. `requests`: the heads; `sent`: bytes; `closed`: connections."""
+    """Serves until the `with` block ends. `requests`: heads and bodies; `sent`: bytes; `closed`: connections."""
 
     def __init__(self, script: Script | bytes, context: ssl.SSLContext | None = None) -> None:
         self._script: Script = (lambda _: [script]) if isinstance(script, bytes) else script
@@ -67,19 +68,33 @@ class RawServer:
         self.closed += 1
 
     def _talk(self, connection: socket.socket) -> None:
-        head = b""
-        while b"\r\n\r\n" not in head:
-            received = connection.recv(65536)
-            if not received:
-                return
-            head += received
-        self.requests.append(head)
+        request = _read_request(connection)
+        if not request:
+            return
+        self.requests.append(request)
         for part in self._script(len(self.requests)):
             if isinstance(part, bytes):
                 connection.sendall(part)
                 self.sent += len(part)
             elif self._closing.wait(part):
                 return
+
+
+def _read_request(connection: socket.socket) -> bytes:
+    """Head and body, which may come in several pieces; nothing when the client hung up before its end."""
+    request = b""
+    while b"\r\n\r\n" not in request or len(request) < _length(request):
+        received = connection.recv(65536)
+        if not received:
+            return b""
+        request += received
+    return request
+
+
+def _length(request: bytes) -> int:
+    head = request.partition(b"\r\n\r\n")[0]
+    stated = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
+    return len(head) + 4 + (int(stated[1]) if stated else 0)
 
 
 def answer(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
