@@ -21,14 +21,8 @@ import httpx
 
 def build_wire(ca_bundle: Path | None, *, connections: int = 32) -> Wire:
     """A wire that trusts the system's certificate authorities and those in `ca_bundle`."""
-    # Not create_default_context: that one writes the session keys wherever SSLKEYLOGFILE says.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_default_certs()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if ca_bundle is not None:
-        context.load_verify_locations(cafile=ca_bundle)
     pool = httpcore.ConnectionPool(
-        ssl_context=context,
+        ssl_context=_tls(ca_bundle),
         max_connections=connections,
         max_keepalive_connections=connections,
         keepalive_expiry=5.0,
@@ -40,7 +34,9 @@ def build_wire(ca_bundle: Path | None, *, connections: int = 32) -> Wire:
 @lru_cache(maxsize=8)
 def _tls(ca_bundle: Path | None) -> ssl.SSLContext:
     """Made once in a process: to load the system's certificates takes longer than many a sync's requests."""
-    context = ssl.create_default_context()
+    # Not create_default_context: that one writes the session keys wherever SSLKEYLOGFILE says.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_default_certs()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca_bundle is not None:
         context.load_verify_locations(cafile=ca_bundle)
