@@ -16,30 +16,6 @@ from partner_pipelines.defs.run_report import TELLING, Told
 if TYPE_CHECKING:
     from partner_pipelines.sync.house import House
 
-_TABLE = """
-CREATE TABLE IF NOT EXISTS audit.runs (
-    run_id      VARCHAR NOT NULL,
-    started_at  TIMESTAMPTZ NOT NULL,
-    finished_at TIMESTAMPTZ NOT NULL,
-    success     BOOLEAN NOT NULL,
-    failures    JSON NOT NULL,
-    requests    JSON NOT NULL,
-    backlog     JSON NOT NULL
-);
-COMMENT ON TABLE audit.runs IS 'one row per run that came to its last step. Source: the run''s events in Dagster';
-COMMENT ON COLUMN audit.runs.run_id IS 'Dagster''s id of the run (audit.api_calls.run_id) [internal]';
-COMMENT ON COLUMN audit.runs.started_at IS 'When it began [internal]';
-COMMENT ON COLUMN audit.runs.finished_at IS 'When its last step began [internal]';
-COMMENT ON COLUMN audit.runs.success IS 'No connection failed [internal]';
-COMMENT ON COLUMN audit.runs.failures IS 'A sentence for each table and connection that failed [internal]';
-COMMENT ON COLUMN audit.runs.requests IS 'How many requests each connection made [internal]';
-COMMENT ON COLUMN audit.runs.backlog IS 'How much each connection has left to fetch [internal]';
-"""
-_INSERT = """
-INSERT INTO audit.runs
-VALUES ($run_id, $started_at, $finished_at, CAST($success AS BOOLEAN), $failures, $requests, $backlog)
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
@@ -79,10 +55,10 @@ def record_run(house: House, record: RunRecord) -> int:
     from partner_pipelines.warehouse.parameters import execute  # noqa: PLC0415 - DuckDB loads with the work
     from partner_pipelines.warehouse.publish import publish  # noqa: PLC0415
     from partner_pipelines.warehouse.schema import note_change  # noqa: PLC0415
+    from partner_pipelines.warehouse.sql_files import sql  # noqa: PLC0415
 
     with house.warehouse.writing() as database:
-        database.execute(_TABLE)
-        execute(database, _INSERT, _values(record))
+        execute(database, sql("record_run"), _values(record))
         ((rows,),) = database.execute("SELECT count(*) FROM audit.runs").fetchall()
         note_change(database)
     publish(house.warehouse)
