@@ -7,8 +7,8 @@ import shlex
 import shutil
 import sys
 import urllib.request
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,9 +46,8 @@ def run_demo(seed_dir: Path | None, properties: int, *, as_json: bool) -> bool:
     make_directory(parent, 0o755)
     stop, data = StopSignal(), DataDirectory(parent / "demo")
     with stop.on_signals(), sole(parent / "demo.lock", f"another demo runs in {data.root}: wait for its end"):
-        _begin_empty(data)
         options = ["--properties", str(properties), *(["--seed-dir", str(seed_dir.absolute())] if seed_dir else [])]
-        with demo_sandbox(data, options) as sandbox:
+        with _begun_empty(data, options) as sandbox:
             environ = _environment(sandbox, data.root)
             typer.echo("1. A sandbox serves both partners. Syncing everything:")
             first = _sync(environ, stop)
@@ -62,18 +61,43 @@ def run_demo(seed_dir: Path | None, properties: int, *, as_json: bool) -> bool:
     return first.success and second.success
 
 
-def _begin_empty(data: DataDirectory) -> None:
+@contextmanager
+def _begun_empty(data: DataDirectory, options: Sequence[str]) -> Iterator[dict[str, str]]:
+    """A sandbox in an empty data directory. The old demo goes when the sandbox serves: a bad seed costs nobody his."""
+    with ExitStack() as undo:
+        aside = data.root.with_name(f".{data.root.name}.before")
+        _set_aside(data, aside)
+        undo.callback(_put_back, data.root, aside)
+        stamp_demo(data.root)
+        with demo_sandbox(data, options) as sandbox:
+            undo.pop_all()
+            with state_errors("remove the old demo in", aside):
+                if aside.exists():
+                    shutil.rmtree(aside)
+            yield sandbox
+
+
+def _set_aside(data: DataDirectory, aside: Path) -> None:
     root = data.root
     with state_errors("read", root):
         old = root.exists() and any(root.iterdir())
-    if old:
-        if not is_demo(root):
-            raise UsageError(f"{root} is not a demo's data directory: move it, or set another PARTNER_DATA_DIR")
-        if has_own_sandbox(data):
-            raise UsageError(f"a command still works in {root}: end it first")
-        with state_errors("remove the old demo in", root):
+    if not old:
+        return
+    if not is_demo(root):
+        raise UsageError(f"{root} is not a demo's data directory: move it, or set another PARTNER_DATA_DIR")
+    if has_own_sandbox(data):
+        raise UsageError(f"a command still works in {root}: end it first")
+    with state_errors("set aside the old demo in", root):
+        shutil.rmtree(aside, ignore_errors=True)  # what a killed demo left
+        root.rename(aside)
+
+
+def _put_back(root: Path, aside: Path) -> None:
+    with state_errors("put back", root):
+        if root.exists():
             shutil.rmtree(root)
-    stamp_demo(root)
+        if aside.exists():
+            aside.rename(root)
 
 
 def _environment(sandbox: Mapping[str, str], root: Path) -> dict[str, str]:

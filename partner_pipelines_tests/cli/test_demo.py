@@ -93,6 +93,20 @@ def test_a_directory_that_no_demo_made_is_left_alone(program: Program) -> None:
     assert mine.read_text() == "dear to me"
 
 
+@pytest.mark.parametrize("old", [True, False])
+def test_a_bad_seed_costs_nobody_the_old_demo(program: Program, old: bool) -> None:
+    demo = program.place / "demo"
+    if old:
+        demo.mkdir(parents=True)
+        (demo / "environment.json").write_text('{"environment": "sandbox", "schema": 1, "demo": true}')
+        (demo / "kept").write_text("what the last demo left")
+    finished = program.run("demo", "--seed-dir", "nowhere")
+    assert finished.returncode == 2
+    assert "nowhere: no such directory" in only_line(finished)
+    assert [path.name for path in program.place.iterdir() if path.name != "demo.lock"] == (["demo"] if old else [])
+    assert not old or (demo / "kept").read_text() == "what the last demo left"
+
+
 @pytest.mark.parametrize(
     ("lock", "said"), [("demo.lock", "another demo runs"), ("demo/state/sandbox/lock", "a command still works in")]
 )
