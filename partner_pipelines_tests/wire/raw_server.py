@@ -72,12 +72,16 @@ class RawServer:
         if not request:
             return
         self.requests.append(request)
-        for part in self._script(len(self.requests)):
+        for part in self.parts(request):
             if isinstance(part, bytes):
                 connection.sendall(part)
                 self.sent += len(part)
             elif self._closing.wait(part):
                 return
+
+    def parts(self, request: bytes) -> Iterable[Part]:  # noqa: ARG002 - for servers that answer by what they are asked
+        """What is sent for a request; it is the last of `requests`, where one comes after the other."""
+        return self._script(len(self.requests))
 
 
 def _read_request(connection: socket.socket) -> bytes:
