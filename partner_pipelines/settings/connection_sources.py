@@ -19,6 +19,7 @@ from partner_pipelines.settings.connections import (
     ResManOptions,
 )
 from partner_pipelines.settings.declared import Origin, label_of, validated, variables_of
+from partner_pipelines.settings.secret_references import SecretReference
 from partner_pipelines.settings.values import TAKES_ADDRESS
 
 Environment = Literal["sandbox", "staging", "production"]
@@ -78,10 +79,14 @@ KINDS: Mapping[Partner, PartnerKind] = {
 
 @dataclass(frozen=True, slots=True)
 class FoundConnections:
-    """The connections, and why a partner has none."""
+    """The connections, and why a partner has none; by connection the secrets that webhooks are signed with.
+
+    Webhooks can be received before there is a key to call with: without a file, the variable alone is enough.
+    """
 
     connections: tuple[Connection, ...]
     not_configured: Mapping[Partner, str]
+    webhook_secrets: Mapping[str, tuple[SecretReference, ...]]
 
 
 def find_connections(environ: Mapping[str, str], environment: Environment, file: Path | None) -> FoundConnections:
@@ -96,14 +101,17 @@ def find_connections(environ: Mapping[str, str], environment: Environment, file:
             not_configured[partner] = found
         else:
             connections.append(found)
-    return FoundConnections(tuple(connections), not_configured)
+    options = _options_from_variables(KINDS["openmoove"], environ)
+    assert isinstance(options, OpenMooveOptions)
+    secrets = {"openmoove": options.webhook_secrets} if options.webhook_secrets else {}
+    return FoundConnections(tuple(connections), not_configured, secrets)
 
 
 def _from_variables(kind: PartnerKind, environ: Mapping[str, str], environment: Environment) -> Connection | str:
     origin = Origin(label_of(kind.connection, kind.prefix), environ)
     raw = variables_of(kind.connection, environ, kind.prefix)
     # also where no credentials are given: a typing error shows at once, not on the day they are
-    validated(kind.options, {name: value for name, value in raw.items() if name in kind.options.model_fields}, origin)
+    _options_from_variables(kind, environ)
     missing = [origin.label(name) for name in kind.credentials if name not in raw]
     if missing and len(missing) < len(kind.credentials):
         raise SettingsError(f"{missing[0]} is missing: the credentials are given in part; set all of them, or none")
@@ -113,6 +121,11 @@ def _from_variables(kind: PartnerKind, environ: Mapping[str, str], environment: 
     if "base_url" not in raw and environment == "sandbox":
         return f"{origin.label('base_url')} is not set, and no sandbox gave one"
     return validated(kind.connection, raw, origin)
+
+
+def _options_from_variables(kind: PartnerKind, environ: Mapping[str, str]) -> ResManOptions | OpenMooveOptions:
+    raw = variables_of(kind.options, environ, kind.prefix)
+    return validated(kind.options, raw, Origin(label_of(kind.connection, kind.prefix), environ))
 
 
 def _from_file(file: Path, environ: Mapping[str, str], environment: Environment) -> FoundConnections:
@@ -126,7 +139,9 @@ def _from_file(file: Path, environ: Mapping[str, str], environment: Environment)
         names.add(connection.name.casefold())
     present = {connection.partner for connection in connections}
     reasons = {partner: f"{file} has no connection of partner {partner}" for partner in KINDS if partner not in present}
-    return FoundConnections(connections, reasons)
+    openmoove = (connection for connection in connections if isinstance(connection, OpenMooveConnection))
+    secrets = {connection.name: connection.webhook_secrets for connection in openmoove if connection.webhook_secrets}
+    return FoundConnections(connections, reasons, secrets)
 
 
 class _Tables:

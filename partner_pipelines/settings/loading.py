@@ -33,7 +33,13 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     raw = {"data_dir": "data"} | variables_of(ProgramSettings, variables, _PREFIX)
     settings = validated(Settings, raw, Origin(label_of(ProgramSettings, _PREFIX), variables))
     found = find_connections(variables, settings.environment, settings.connections_file)
-    return settings.model_copy(update={"connections": found.connections, "not_configured": dict(found.not_configured)})
+    return settings.model_copy(
+        update={
+            "connections": found.connections,
+            "not_configured": dict(found.not_configured),
+            "webhook_secrets": dict(found.webhook_secrets),
+        }
+    )
 
 
 def describe_settings() -> tuple[SettingDescription, ...]:

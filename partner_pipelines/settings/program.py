@@ -13,6 +13,7 @@ from partner_pipelines.settings.connection_sources import Environment
 from partner_pipelines.settings.connections import Connection, OpenMooveConnection, Partner, ResManConnection
 from partner_pipelines.settings.declared import About, Declared
 from partner_pipelines.settings.secret_references import TAKES as TAKES_SECRET
+from partner_pipelines.settings.secret_references import SecretReference
 from partner_pipelines.settings.values import (
     TAKES_SWITCH,
     AbsolutePath,
@@ -55,6 +56,11 @@ class ProgramSettings(Declared):
     webhooks_allow_unsigned: Annotated[Switch, About("apply webhooks that carry no signature", takes=TAKES_SWITCH)] = (
         False
     )
+    webhooks_keep_days: Annotated[
+        int,
+        Field(ge=1, le=3650),
+        About("how long the archive of applied webhooks is kept; that they came is known for ever", unit="days"),
+    ] = 90
     settle_seconds: Annotated[
         float,
         Field(ge=0, le=86400),
@@ -99,6 +105,7 @@ class Settings(ProgramSettings):
 
     connections: tuple[Connection, ...] = ()
     not_configured: Mapping[Partner, str] = Field(default_factory=dict)
+    webhook_secrets: Mapping[str, tuple[SecretReference, ...]] = Field(default_factory=dict)
 
     @property
     def resman(self) -> tuple[ResManConnection, ...]:

@@ -47,6 +47,21 @@ class DataDirectory:
         return self.state / "tokens"
 
     @property
+    def scopes(self) -> Path:
+        """What is known of scopes."""
+        return self.state / "scopes"
+
+    @property
+    def revocations(self) -> Path:
+        """Which connections are revoked, and tokens that the partner has not revoked yet."""
+        return self.state / "revocations"
+
+    @property
+    def incidents(self) -> Path:
+        """What somebody was notified of and is not over."""
+        return self.state / "incidents"
+
+    @property
     def vault(self) -> Path:
         """The personal values."""
         return self.state / "vault" / "vault.sqlite"
@@ -55,6 +70,11 @@ class DataDirectory:
     def landing(self) -> Path:
         """Answers that are not merged yet."""
         return self.state / "landing"
+
+    @property
+    def webhooks(self) -> Path:
+        """Webhooks that wait, dead letters, the archive, the receiver's heartbeat."""
+        return self.root / "webhooks"
 
     @property
     def runs(self) -> Path:
@@ -77,7 +97,7 @@ class DataDirectory:
         return self.root / "dagster"
 
     def key(self, name: str) -> bytes:
-        """32 random bytes, made once: `personal` for tokens, `content` for hashes of rows and bodies."""
+        """32 random bytes, made once: `personal` (tokens), `content` (hashes), `webhooks` (receipts)."""
         return load_or_create_key(self.state / "keys" / f"{name}.key")
 
 

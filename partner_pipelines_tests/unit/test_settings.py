@@ -255,3 +255,11 @@ def test_the_interfaces_variables_are_all_there() -> None:
     program += " WEBHOOKS_ALLOW_UNSIGNED SETTLE_SECONDS AUDIT_KEY AUDIT_COPY"
     for prefix, names in (("RESMAN_", resman), ("OPENMOOVE_", openmoove), ("PARTNER_", program)):
         assert {prefix + name for name in names.split()} <= described
+
+
+def test_webhooks_can_be_received_before_there_is_a_key_to_call_with() -> None:
+    settings = load_settings({"OPENMOOVE_WEBHOOK_SECRETS": "new,old"})
+    assert settings.connections == ()
+    found = {name: [secret.reveal() for secret in each] for name, each in settings.webhook_secrets.items()}
+    assert found == {"openmoove": ["new", "old"]}
+    assert load_settings({}).webhook_secrets == {}

@@ -29,6 +29,7 @@ BAD = [
     ("PARTNER_CA_BUNDLE", "/etc", "PEM"),
     ("PARTNER_DATA_DIR", "~nobody-of-that-name/data", "directory"),
     ("PARTNER_WEBHOOKS_ALLOW_UNSIGNED", "maybe", "true or false"),
+    ("PARTNER_WEBHOOKS_KEEP_DAYS", "0", "from 1 to 3650"),
     ("PARTNER_SETTLE_SECONDS", "-1", "from 0 to 86400"),
     ("PARTNER_SETTLE_SECONDS", "soon", "from 0 to 86400"),
     ("PARTNER_MAX_WAIT_SECONDS", "nan", "from 0 to 3600"),

@@ -54,6 +54,7 @@ rate_limits = "5/1"
     assert settings.resman[0].rate_limits == (RateLimit(5, 1),)
     assert settings.openmoove[0].list_max_age == timedelta(minutes=10)
     assert settings.openmoove[0].active_max_age == timedelta()
+    assert settings.webhook_secrets == {settings.openmoove[0].name: settings.openmoove[0].webhook_secrets}
     assert [secret.reveal() for secret in settings.openmoove[0].webhook_secrets] == ["a", "elm"]
     assert settings.openmoove[0].rate_limits == (RateLimit(1000, 3600), RateLimit(100, 60))
     assert settings.not_configured == {}
