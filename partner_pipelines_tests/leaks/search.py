@@ -1,0 +1,207 @@
+"""Looks for what must be nowhere: in text, files, SQLite and DuckDB, however it is written.
+
+search = Search([Canary("a lead's e-mail", "zq7.lead@canary.example"), …])
+assert search.tree(data_dir, {"state/vault/*": {"a lead's e-mail"}}) == []
+
+Strings in a DuckDB file are compressed, so every column of every table is read as text; a database is searched as bytes
+too, for what is left of deleted rows. What is packed (gzip, zlib) is unpacked first.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+import sqlite3
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import duckdb
+
+GZIP_OR_ZLIB = 47
+_SQLITE_MAGIC = b"SQLite format 3\x00"
+_NO_DIGITS = re.compile(r"[^0-9]")
+_DIGITS_OF_A_PHONE = 9
+_DUCKDB_MAGIC = (8, b"DUCK")
+
+
+@dataclass(frozen=True)
+class Canary:
+    """A value that occurs nowhere else in the world. Four characters at least, or chance finds it too."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, order=True)
+class Leak:
+    """Where which canary stands, and how it is written there."""
+
+    place: str
+    canary: str
+    form: str
+
+
+class Search:
+    """The canaries in all their forms."""
+
+    def __init__(self, canaries: Iterable[Canary]) -> None:
+        self._exact: dict[bytes, tuple[str, str]] = {}
+        self._folded: dict[bytes, tuple[str, str]] = {}
+        for canary in canaries:
+            for form, written, is_exact in _forms(canary.value):
+                if is_exact:
+                    self._exact.setdefault(written, (canary.name, form))
+                else:
+                    self._folded.setdefault(written.lower(), (canary.name, form))
+
+    def text(self, text: str | bytes, place: str = "") -> list[Leak]:
+        """The canaries in a text, each in the first form found. Upper and lower case do not count, but in base64."""
+        content = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+        folded = content.lower()
+        found: dict[str, str] = {}
+        for needles, hay in ((self._folded, folded), (self._exact, content)):
+            for needle, (name, form) in needles.items():
+                if name not in found and needle in hay:
+                    found[name] = form
+        return sorted(Leak(place, name, form) for name, form in found.items())
+
+    def tree(self, root: Path, allowed: Mapping[str, Collection[str]] | None = None) -> list[Leak]:
+        """The canaries in the files below `root` and in their names.
+
+        `allowed`: by pattern of a path below `root`, the names of the canaries that may stand there.
+        """
+        leaks: list[Leak] = []
+        for path in sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink()):
+            place = str(path.relative_to(root))
+            may = {name for pattern, names in (allowed or {}).items() if Path(place).match(pattern) for name in names}
+            found = [*self.text(place, f"{place} (its name)"), *self.file(path, place)]
+            leaks += [leak for leak in found if leak.canary not in may]
+        return leaks
+
+    def file(self, path: Path, place: str) -> list[Leak]:
+        """The canaries in one file, whatever kind of file it is."""
+        content = path.read_bytes()
+        leaks = self.text(content, place)
+        start, magic = _DUCKDB_MAGIC
+        if content.startswith(_SQLITE_MAGIC):
+            leaks += self._cells(sqlite_cells(path), place)
+        elif content[start:].startswith(magic):
+            leaks += self._cells(duckdb_cells(path), place)
+        else:
+            leaks += self.text(_unpacked(content), place)
+        return leaks
+
+    def _cells(self, columns: Iterable[tuple[str, list[Any]]], place: str) -> list[Leak]:
+        return [leak for column, values in columns for leak in self.text(_joined(values), f"{place} {column}")]
+
+
+def sqlite_cells(path: Path) -> Iterator[tuple[str, list[Any]]]:
+    """(table.column, values) of a SQLite file, and the statements that made it."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        # Whatever a column is declared as, any value may stand in it, and text that is no UTF-8
+        database.text_factory = bytes
+        yield from _by_column("sqlite_master", database.execute("SELECT * FROM sqlite_master"))
+        names = [name.decode() for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for name in names:
+            yield from _by_column(name, database.execute(f'SELECT * FROM "{name}"'))
+
+
+def duckdb_cells(path: Path) -> Iterator[tuple[str, list[Any]]]:
+    """(table.column, values as text) of a DuckDB file, and what its catalogue says: comments, views, macros."""
+    with closing(duckdb.connect(path, read_only=True)) as database:
+        for catalogue in ("schemas", "tables", "columns", "views", "functions", "types"):
+            rows = database.execute(f"SELECT COLUMNS(*)::VARCHAR FROM duckdb_{catalogue}() WHERE NOT internal")
+            yield from _by_column(catalogue, rows)
+        tables = database.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
+        for schema, table in tables:
+            name = f'"{schema}"."{table}"'
+            # A BLOB as text would be escapes: it comes as the bytes that it is
+            yield from _by_column(
+                f"{schema}.{table}", database.execute(f"SELECT {_as_text(database, name)} FROM {name}")
+            )
+
+
+def _as_text(database: duckdb.DuckDBPyConnection, table: str) -> str:
+    described = database.execute(f"DESCRIBE {table}").fetchall()
+    return ", ".join(
+        f'"{column}"' if kind == "BLOB" else f'"{column}"::VARCHAR AS "{column}"' for column, kind, *_ in described
+    )
+
+
+def _by_column(name: str, found: Any) -> Iterator[tuple[str, list[Any]]]:
+    columns = [column[0] for column in found.description]
+    values: dict[str, list[Any]] = defaultdict(list)
+    for row in found.fetchall():
+        for column, value in zip(columns, row, strict=True):
+            values[column].append(value)
+    for column in columns:
+        yield f"{name}.{column}", values[column]
+
+
+def _joined(values: Iterable[Any]) -> bytes:
+    parts = [value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass") for value in values]
+    return b"\n".join([*parts, *filter(None, map(_unpacked, parts))])
+
+
+def _unpacked(content: bytes) -> bytes:
+    """What gzip or zlib have packed, as far as it goes; nothing for anything else."""
+    try:
+        return zlib.decompressobj(GZIP_OR_ZLIB).decompress(content)
+    except zlib.error:
+        return b""
+
+
+def _forms(value: str) -> Iterator[tuple[str, bytes, bool]]:
+    """(name, bytes, whether upper and lower case count) of each way in which the value may stand somewhere."""
+    for spelled in {value, value.upper(), value.lower(), value.casefold(), value.title()}:
+        for name, write in _WRITINGS.items():
+            written = write(spelled)
+            yield name, written, False
+            yield f"{name}, in hex", written.hex().encode(), False
+            for alphabet in (base64.b64encode, base64.urlsafe_b64encode):
+                for alignment in range(3):
+                    yield f"{name}, in base64", _within_base64(alphabet, written, alignment), True
+        digits = _NO_DIGITS.sub("", spelled)
+        if len(digits) >= _DIGITS_OF_A_PHONE:
+            yield "its digits", digits.encode(), False
+        for encoding in ("latin-1", "utf-16-le", "utf-16-be"):
+            yield f"as {encoding}", spelled.encode(encoding, "replace"), False
+
+
+def _json_escaped(value: str, depth: int = 1, *, ascii_only: bool = True) -> str:
+    for _ in range(depth):
+        value = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
+    return value
+
+
+_WRITINGS: Mapping[str, Callable[[str], bytes]] = {
+    "as it is": str.encode,
+    "URL-encoded": lambda value: quote(value, safe="").encode(),
+    "URL-encoded but for slashes": lambda value: quote(value).encode(),
+    "form-encoded": lambda value: quote_plus(value).encode(),
+    "in JSON": lambda value: _json_escaped(value).encode(),
+    "in JSON as UTF-8": lambda value: _json_escaped(value, ascii_only=False).encode(),
+    "in JSON in JSON": lambda value: _json_escaped(value, 2).encode(),
+    "in JSON in JSON in JSON": lambda value: _json_escaped(value, 3).encode(),
+    "in HTML": lambda value: html.escape(value).encode(),
+    "in SQL": lambda value: value.replace("'", "''").encode(),
+    "as DuckDB shows records": lambda value: value.replace("\\", "\\\\").replace("'", "\\'").encode(),
+    "as Python shows bytes": lambda value: repr(value.encode())[2:-1].encode(),
+    "as Python shows text": lambda value: ascii(value)[1:-1].encode(),
+}
+
+
+def _within_base64(encode: Callable[[bytes], bytes], value: bytes, alignment: int) -> bytes:
+    """What is always there of the value in the base64 of a longer text, `alignment` bytes after a group of three."""
+    encoded = encode(b"\0" * alignment + value).rstrip(b"=")
+    shared_at_start = (0, 2, 3)[alignment]
+    shared_at_end = 0 if (alignment + len(value)) % 3 == 0 else 1
+    return encoded[shared_at_start : len(encoded) - shared_at_end]
