@@ -18,7 +18,7 @@ from partner_pipelines.state.files import make_directory, state_errors, sync_dir
 from partner_pipelines.state.vault import VaultRow
 
 SUFFIX = ".jsonl"
-_UNFINISHED_SECONDS = 3600.0
+_UNFINISHED_SECONDS = 24 * 3600.0  # more than a clock is ever stepped by while a batch is written
 
 
 @dataclass(frozen=True, slots=True)

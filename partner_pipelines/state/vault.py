@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from partner_pipelines.clock import latest_proof, now
 from partner_pipelines.errors import NewerSchemaError, StateError
 from partner_pipelines.state.files import PRIVATE_FILE, locked, make_directory, state_errors, sync_directory
 
@@ -31,14 +32,15 @@ CREATE TABLE person_values (
     PRIMARY KEY (connection, kind, person_id, field)
 ) WITHOUT ROWID
 """
-# What is equal is not written, so that a sync without news costs no sync of the disk; what is older never wins.
+# What is equal is not written, so that a sync without news costs no sync of the disk; what is older never wins, unless
+# what is there was stamped by a clock that was ahead.
 _PUT = """
 INSERT INTO person_values VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET value = excluded.value, as_of = excluded.as_of
-WHERE value <> excluded.value AND as_of <= excluded.as_of
+WHERE value <> excluded.value AND (as_of <= excluded.as_of OR as_of > ?)
 """
 _FORGET = """
-DELETE FROM person_values WHERE connection = ? AND kind = ? AND person_id = ? AND field = ? AND as_of <= ?
+DELETE FROM person_values WHERE connection = ? AND kind = ? AND person_id = ? AND field = ? AND (as_of <= ? OR as_of > ?)
 """
 
 
@@ -108,11 +110,12 @@ class Vault:
 def _parameters(rows: Sequence[VaultRow]) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
     kept: list[tuple[str, ...]] = []
     gone: list[tuple[str, ...]] = []
+    latest = _text(latest_proof(now()))
     for connection, kind, person_id, name, value, as_of in rows:
         if value is None:
-            gone.append((connection, kind, person_id, name, _text(as_of)))
+            gone.append((connection, kind, person_id, name, _text(as_of), latest))
         else:
-            kept.append((connection, kind, person_id, name, value, _text(as_of)))
+            kept.append((connection, kind, person_id, name, value, _text(as_of), latest))
     return kept, gone
 
 

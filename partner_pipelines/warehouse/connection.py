@@ -18,6 +18,7 @@ from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.files import PRIVATE_FILE, locked, make_directory, state_errors, sync_directory
 from partner_pipelines.warehouse.duckdb_errors import warehouse_errors
 from partner_pipelines.warehouse.schema import ensure_schema
+from partner_pipelines.warehouse.sql_files import sql
 from partner_pipelines.warehouse.trail import load_trail
 
 
@@ -119,4 +120,5 @@ class Warehouse:
             },
         )
         database.execute("SET TimeZone = 'UTC'")
+        database.execute(sql("proven"))
         return database

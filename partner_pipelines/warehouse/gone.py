@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
-from partner_pipelines.clock import now
 from partner_pipelines.warehouse.gone_statements import count_gone_statement, mark_gone_statement
 from partner_pipelines.warehouse.listings import Listing, last_listing_started
-from partner_pipelines.warehouse.parameters import Value, execute
+from partner_pipelines.warehouse.parameters import Value, execute, moments
 from partner_pipelines.warehouse.schema import note_change
 from partner_pipelines.warehouse.sql_files import sql
 
@@ -51,14 +50,15 @@ def too_many_gone(count: int, total: int) -> bool:
 def mark_gone(database: DuckDBPyConnection, listing: Listing) -> GoneRows:
     """ResMan's rows that neither this listing nor the one before it (same filter) shows are marked afterwards.
 
-    Call it in a transaction, when the listing's rows are merged; before or after `record_listing`.
+    Call it in a transaction, when the listing's rows are merged, and before `record_listing`. When the clock was
+    stepped back between the two listings, nothing says what the one before has seen: nothing is marked.
     """
-    before = last_listing_started(database, listing.table, listing.connection, listing.started_at, listing.filter_text)
-    if before is None:
+    before = last_listing_started(database, listing.table, listing.connection, listing.filter_text)
+    if before is None or before >= listing.started_at:
         return GoneRows()
     names = tuple(sorted(listing.filter))
     values: dict[str, Value] = {f"filter_{number}": list(listing.filter[name]) for number, name in enumerate(names)}
-    values |= {"connection": listing.connection, "before": before, "started_at": listing.started_at, "now": now()}
+    values |= {"connection": listing.connection, "before": before, "started_at": listing.started_at, **moments()}
     counted = execute(database, count_gone_statement(listing.table, names), values).fetchone()
     assert counted is not None
     candidates, total, unclear = counted
@@ -71,5 +71,5 @@ def mark_gone(database: DuckDBPyConnection, listing: Listing) -> GoneRows:
 
 def gone_candidates(database: DuckDBPyConnection, listing: Listing) -> list[int]:
     """OpenMoove's living properties that were not seen since the listing began: ask for the detail of each."""
-    values: dict[str, Value] = {"connection": listing.connection, "started_at": listing.started_at}
+    values: dict[str, Value] = {"connection": listing.connection, "started_at": listing.started_at, **moments()}
     return [found for (found,) in execute(database, sql("gone_candidates"), values).fetchall()]

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from duckdb import DuckDBPyConnection
 
 from partner_pipelines.partners.openmoove.plan import Known
-from partner_pipelines.warehouse.parameters import execute
+from partner_pipelines.warehouse.parameters import execute, moments
 from partner_pipelines.warehouse.sql_files import sql
 from partner_pipelines.warehouse.statements import count_living_statement
 
 
 def known_properties(database: DuckDBPyConnection, connection: str) -> list[Known]:
     """The living properties of a connection, by id."""
-    found = execute(database, sql("known_properties"), {"connection": connection}).fetchall()
+    found = execute(database, sql("known_properties"), {"connection": connection, **moments()}).fetchall()
     return [Known(*row) for row in found]
 
 

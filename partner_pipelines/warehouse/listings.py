@@ -9,7 +9,7 @@ from datetime import datetime
 import orjson
 from duckdb import DuckDBPyConnection
 
-from partner_pipelines.warehouse.parameters import Value, execute
+from partner_pipelines.warehouse.parameters import Value, execute, moments
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +55,19 @@ def record_listing(database: DuckDBPyConnection, listing: Listing) -> None:
 
 
 def last_listing_started(
-    database: DuckDBPyConnection, table: str, connection: str, before: datetime | None = None, filter_text: str = "{}"
+    database: DuckDBPyConnection, table: str, connection: str, filter_text: str = "{}"
 ) -> datetime | None:
-    """When the last finished listing with this filter began (of those that began before `before`), if there is one."""
+    """When the last finished listing with this filter began; None where there is none, or its stamp proves nothing.
+
+    The last is the one that was recorded last: the clock may have been stepped since the one before it.
+    """
     found = execute(
         database,
         """
-        SELECT max(started_at) FROM internal.listings
+        SELECT proven(arg_max(started_at, rowid), $latest) FROM internal.listings
         WHERE listing = $table AND connection = $connection AND filter = $filter
-            AND ($before IS NULL OR started_at < CAST($before AS TIMESTAMPTZ))
         """,
-        {"table": table, "connection": connection, "filter": filter_text, "before": before},
+        {"table": table, "connection": connection, "filter": filter_text, **moments()},
     ).fetchone()
     started: datetime | None = found[0] if found else None
     return started

@@ -13,18 +13,21 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
-from partner_pipelines.clock import now
 from partner_pipelines.state.files import state_errors
 from partner_pipelines.state.landing import Landing
 from partner_pipelines.warehouse import statements
 from partner_pipelines.warehouse.connection import Session, Warehouse
-from partner_pipelines.warehouse.parameters import Value, bind, execute
+from partner_pipelines.warehouse.gone_statements import mark_absent_statement, mark_gone_with_parent_statement
+from partner_pipelines.warehouse.parameters import Value, bind, execute, moments
 from partner_pipelines.warehouse.schema import note_change
 from partner_pipelines.warehouse.sql_files import sql
 from partner_pipelines.warehouse.tables import GONE, TABLES
 
 _BYTES_AT_ONCE = 8 * 1024 * 1024
 """How much is merged in one transaction: it bounds the memory. About 2,000 properties with all their rows."""
+
+_LISTED_BY = {"openmoove.milestones": "openmoove.milestones", "openmoove.team_members": "openmoove.detail"}
+"""Rows of a property, and the source whose complete answer lists all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ def merge_landed(
         for files in _portions(_unmerged(session, landing, connection)):
             with session.transaction() as database:
                 values = {"files": [str(path) for path in files], "names": [path.name for path in files]}
-                bind(database, common | values | {"now": now()})
+                bind(database, common | values | moments())
                 result += _merge(database, len(files))
             landing.remove(files)
     return result
@@ -132,7 +135,7 @@ def _merge(database: DuckDBPyConnection, files: int) -> MergeResult:
 def _read(database: DuckDBPyConnection) -> set[str]:
     """The answers' heads, and which of them are stale; returns the tables that they give rows of."""
     execute(database, statements.read_heads_statement())
-    database.execute(sql("find_stale"))
+    execute(database, sql("find_stale"))
     given = database.execute("SELECT DISTINCT unnest(gives) FROM answers").fetchall()
     return {name for (name,) in given}
 
@@ -142,7 +145,9 @@ def _merge_table(database: DuckDBPyConnection, name: str) -> TableChanges:
     execute(database, statements.keep_latest_statement(name))
     execute(database, statements.merged_statement(name))
     counted = execute(
-        database, "SELECT count(*) FILTER (is_new), count(*) FILTER (is_changed AND changed_before < $run) FROM merged"
+        database,
+        "SELECT count(*) FILTER (is_new), "
+        "count(*) FILTER (is_changed AND (changed_before < $run OR changed_before > $latest)) FROM merged",
     ).fetchone()
     assert counted is not None
     execute(database, statements.merge_statement(name))
@@ -154,23 +159,17 @@ def _mark_gone(database: DuckDBPyConnection) -> Counter[str]:
     sources = {source for (source,) in database.execute("SELECT DISTINCT source FROM answers").fetchall()}
     steps: list[tuple[str, str]] = []
     if GONE in sources:
-        steps += [(name, f"mark_gone_{name}") for name in ("properties", "milestones", "team_members")]
-    if "openmoove.milestones" in sources:
-        steps.append(("milestones", "mark_absent_milestones"))
-    if "openmoove.detail" in sources:
-        steps.append(("team_members", "mark_absent_team_members"))
+        steps.append(("openmoove.properties", sql("mark_gone_properties")))
+        steps += [(name, mark_gone_with_parent_statement(name)) for name in _LISTED_BY]
+    steps += [(name, mark_absent_statement(name, source)) for name, source in _LISTED_BY.items() if source in sources]
     if steps or "openmoove.list" in sources:
         execute(database, sql("restore_sellers"))
-        steps.append(("sellers", "mark_sellers_without_property"))
+        steps.append(("openmoove.sellers", sql("mark_sellers_without_property")))
     deleted: Counter[str] = Counter()
-    for name, step in steps:
-        deleted[f"openmoove.{name}"] += _count(database, step)
+    for name, statement in steps:
+        found = execute(database, statement).fetchone()
+        deleted[name] += int(found[0]) if found else 0
     return deleted
-
-
-def _count(database: DuckDBPyConnection, step: str) -> int:
-    found = execute(database, sql(step)).fetchone()
-    return int(found[0]) if found else 0
 
 
 def _reject(database: DuckDBPyConnection) -> dict[str, int]:
@@ -179,5 +178,5 @@ def _reject(database: DuckDBPyConnection) -> dict[str, int]:
         "SELECT r.table_name, count(*) FROM (SELECT unnest(rejected) AS r FROM answers) GROUP BY ALL"
     ).fetchall()
     if counted:
-        database.execute(sql("merge_rejected"))
+        execute(database, sql("merge_rejected"))
     return dict(counted)

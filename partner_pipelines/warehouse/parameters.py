@@ -15,6 +15,7 @@ from functools import lru_cache
 import orjson
 from duckdb import DuckDBPyConnection
 
+from partner_pipelines.clock import latest_proof, now
 from partner_pipelines.warehouse.memory_file import json_lines
 
 Value = str | int | datetime | list[str] | None
@@ -38,6 +39,12 @@ def bind(database: DuckDBPyConnection, values: Mapping[str, Value]) -> None:
             f"SET VARIABLE given = (SELECT given FROM read_json('{file}', format = 'newline_delimited', "
             f"columns = {{{columns}}}, maximum_object_size = {size}) AS given)"
         )
+
+
+def moments() -> dict[str, Value]:
+    """`$now`, and `$latest`: what is stamped later proves nothing (sql/proven.sql)."""
+    moment = now()
+    return {"now": moment, "latest": latest_proof(moment)}
 
 
 def execute(database: DuckDBPyConnection, text: str, values: Mapping[str, Value] | None = None) -> DuckDBPyConnection:

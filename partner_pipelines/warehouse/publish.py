@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from partner_pipelines.state.files import make_directory, state_errors, sync_directory
@@ -33,11 +34,12 @@ def publish(warehouse: Warehouse) -> Path:
             session.database.execute("CHECKPOINT")
         version = link.with_name(f"warehouse-{number}.duckdb")
         with state_errors("publish", version):
-            if _current(link) != version or not version.exists():
+            before = _current(link)
+            if before != version or not version.exists():
                 make_directory(link.parent, _PUBLIC_DIRECTORY)
                 _copy(warehouse.path, version)
                 _point(link, version)
-                _prune(link)
+                _prune(link, {before, version})
     return version
 
 
@@ -79,12 +81,14 @@ def _point(link: Path, version: Path) -> None:
     sync_directory(link.parent)
 
 
-def _prune(link: Path) -> None:
-    """The last versions stay, for readers that have one open by its name; what a killed process left goes."""
-    current = _current(link)
+def _prune(link: Path, needed: Collection[Path | None]) -> None:
+    """The last versions stay, for readers that open one by its name; what a killed process left goes.
+
+    Those that are needed stay even if a clock that was ahead makes others look younger.
+    """
     versions = sorted(link.parent.glob("warehouse-*.duckdb"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for old in versions[VERSIONS_KEPT:]:
-        if old != current:
+        if old not in needed:
             old.unlink(missing_ok=True)
     for left in link.parent.glob(".*duckdb.*"):
         left.unlink(missing_ok=True)

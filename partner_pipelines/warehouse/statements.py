@@ -26,6 +26,11 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def proven(stamp: str) -> str:
+    """A stored stamp as far as it proves something (sql/proven.sql). Parameter: $latest."""
+    return f"proven({stamp}, $latest)"
+
+
 def _commas(parts: Iterable[str]) -> str:
     return ",\n    ".join(parts)
 
@@ -38,15 +43,22 @@ _HEAD = (
 
 @lru_cache(maxsize=100)
 def _read_landed(columns: str) -> str:
-    """The landed lines with these columns besides their heads, in their order. Parameter: $files."""
+    """The landed lines with these columns besides their heads, in their order. Parameters: $files, $run, $latest.
+
+    What a clock that was ahead has stamped was landed before this run: it must not win over what the run has fetched.
+    """
     return (
-        f"read_json($files, format = 'newline_delimited', columns = {{{_HEAD}, {columns}}}, "
-        f"maximum_object_size = {2 * LINE_BYTES})"
+        "(SELECT * REPLACE (CASE WHEN fetched_at > $latest THEN $run ELSE fetched_at END AS fetched_at) "
+        f"FROM read_json($files, format = 'newline_delimited', columns = {{{_HEAD}, {columns}}}, "
+        f"maximum_object_size = {2 * LINE_BYTES}))"
     )
 
 
 def read_heads_statement() -> str:
-    """The temporary table `answers`: a row for each landed line, without the rows that it gives."""
+    """The temporary table `answers`: a row for each landed line, without the rows that it gives.
+
+    Parameters: $files, $run, $latest.
+    """
     columns = f"complete: 'BOOLEAN', gives: 'VARCHAR[]', rejected: {literal(_REJECTED)}"
     return f"CREATE OR REPLACE TEMP TABLE answers AS SELECT * FROM {_read_landed(columns)}"
 
@@ -100,7 +112,10 @@ def add_column_statements(table: Table, present: Collection[str]) -> list[str]:
 
 @lru_cache(maxsize=100)
 def stage_statement(name: str) -> str:
-    """The temporary table `staged`: every row that the landed answers give, in their order. Parameter: $files."""
+    """The temporary table `staged`: every row that the landed answers give, in their order.
+
+    Parameters: $files, $run, $latest.
+    """
     table = TABLES[name]
     own = [column.name for column in table.columns if column.name != table.parent]
     taken = [f"r.{quoted(column)} AS {quoted(column)}" for column in (*own, *table.extras, ABSENT)]
@@ -132,7 +147,10 @@ DELETE FROM staged WHERE rowid NOT IN (
 
 @lru_cache(maxsize=100)
 def merged_statement(name: str) -> str:
-    """The temporary table `merged`: the rows that get news, as they will stand. Parameter: $content_key."""
+    """The temporary table `merged`: the rows that get news, as they will stand.
+
+    Parameters: $content_key, $latest.
+    """
     table = TABLES[name]
     news = _commas(f"news_{number} AS ({_news(table, source)})" for number, source in enumerate(table.sources))
     joins = "\n".join(f"LEFT JOIN news_{n} USING (connection, {_keys(table)})" for n in range(len(table.sources)))
@@ -208,7 +226,7 @@ def _news(table: Table, source: Source) -> str:
 
 def _applies(number: int, source: Source) -> str:
     """Older news than the row has from that source changes nothing."""
-    news, before = f"news_{number}.fetched_at", f"t.{quoted(source.as_of)}"
+    news, before = f"news_{number}.fetched_at", proven(f"t.{quoted(source.as_of)}")
     return f"coalesce({news} >= coalesce({before}, {news}), FALSE) AS applies_{number}"
 
 
@@ -235,11 +253,12 @@ def _latest(number: int, news: str, column: str, before: str | None = None) -> s
 
 
 def _deleted(table: Table) -> str:
-    """News that is later than the row's end brings it back."""
+    """News brings a row back, unless it is older than the row's end. On a tie who was shown is there, in any order."""
     latest = ", ".join(
         f"CASE WHEN applies_{number} THEN news_{number}.fetched_at END" for number in range(len(table.sources))
     )
-    return f"CASE WHEN greatest({latest}) > t.deleted_at THEN NULL ELSE t.deleted_at END"
+    end = f"coalesce({proven('t.deleted_at')}, '-infinity')"
+    return f"CASE WHEN greatest({latest}) >= {end} THEN NULL ELSE t.deleted_at END"
 
 
 def _final_value(table: Table, column: str) -> str:
@@ -257,7 +276,7 @@ def _wins(table: Table, number: int, givers: list[int], column: str) -> str:
         if other == number:
             continue
         later = ">" if other > number else ">="
-        news, before = f"news_{number}.fetched_at", f"t.{quoted(table.sources[other].as_of)}"
+        news, before = f"news_{number}.fetched_at", proven(f"t.{quoted(table.sources[other].as_of)}")
         conditions.append(f"coalesce({news} {later} {before}, TRUE)")
         conditions.append(f"NOT ({_says(other, givers, column)} AND NOT {news} {later} news_{other}.fetched_at)")
     return " AND ".join(conditions)

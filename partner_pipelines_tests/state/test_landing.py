@@ -61,7 +61,7 @@ def test_what_a_dead_writer_did_not_finish_is_ignored_and_cleaned_up(tmp_path: P
     old, young = directory / ".20260101T000000Z-1-ab.jsonl", directory / ".20260101T000000Z-2-ab.jsonl"
     for path in (old, young):
         path.write_bytes(b'{"torn')
-    os.utime(old, (time.time() - 7200,) * 2)
+    os.utime(old, (time.time() - 2 * 86_400,) * 2)
 
     assert len(landing.waiting()) == 1
     landing.clean()

@@ -135,7 +135,7 @@ class Killing:
 
 
 def landed(program: Program) -> list[Path]:
-    # A name that begins with a dot is a file that a killed process did not finish: it goes after an hour
+    # A name that begins with a dot is a file that a killed process did not finish: it goes after a day
     return list(program.data.landing.glob("*/[!.]*.jsonl"))
 
 

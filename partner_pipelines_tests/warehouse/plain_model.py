@@ -1,10 +1,12 @@
 """What OpenMoove's tables should hold after any batches of answers: dicts and loops, nothing of the warehouse's.
 
-A batch counts as its answers in the order of their times; what a 404 says comes after what the others show.
+A batch counts as its answers in the order of their times; what a 404 says comes after what the others show. Who is
+shown and gone at one time is there. Times later than `latest` prove nothing: the clock was ahead when they were taken.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,21 +54,33 @@ class Row:
     seen: dict[str, int] = field(default_factory=dict)
     deleted: int | None = None
 
+    latest: float = math.inf
+
     def last(self, source: str) -> int:
-        return self.seen.get(source, NEVER)
+        return self._proven(self.seen.get(source, NEVER))
+
+    @property
+    def last_of_all(self) -> int:
+        return max(map(self.last, self.seen))
 
     def sees(self, source: str, at: int) -> bool:
         """Takes the sight, unless it is older than the last of that source."""
         if at < self.last(source):
             return False
         self.seen[source] = at
-        if self.deleted is not None and at > self.deleted:
+        if not self.went_after(at):
             self.deleted = None
         return True
+
+    def went_after(self, at: int) -> bool:
+        return self.deleted is not None and at < self._proven(self.deleted)
 
     def go(self, at: int) -> None:
         if self.deleted is None:
             self.deleted = at
+
+    def _proven(self, time: int) -> int:
+        return time if time <= self.latest else NEVER
 
 
 class Model:
@@ -75,8 +89,12 @@ class Model:
     def __init__(self) -> None:
         self.rows: dict[str, dict[Any, Row]] = {"properties": {}, "sellers": {}, "team_members": {}, "milestones": {}}
         self.changes: dict[str, tuple[int, int]] = {}
+        self._latest = math.inf
 
-    def apply(self, batch: Sequence[Said]) -> None:
+    def apply(self, batch: Sequence[Said], latest: float = math.inf) -> None:
+        self._latest = latest
+        for row in (row for rows in self.rows.values() for row in rows.values()):
+            row.latest = latest
         before = {table: self._shown(table) for table in self.rows}
         for said in sorted((said for said in batch if not isinstance(said, Gone)), key=lambda said: said.at):
             if isinstance(said, Listed):
@@ -93,7 +111,7 @@ class Model:
         return {key: (dict(row.content), row.deleted is None) for key, row in self.rows[table].items()}
 
     def _row(self, table: str, key: Any) -> Row:
-        return self.rows[table].setdefault(key, Row())
+        return self.rows[table].setdefault(key, Row(latest=self._latest))
 
     def _listed(self, said: Listed) -> None:
         for number, address in said.items.items():
@@ -121,7 +139,7 @@ class Model:
 
     def _is_stale(self, number: int, source: str, at: int) -> bool:
         row = self.rows["properties"].get(number, Row())
-        return at < row.last(source) or (row.deleted is not None and at < row.deleted)
+        return at < row.last(source) or row.went_after(at)
 
     def _children(self, table: str, number: int, at: int, named: dict[Any, str]) -> None:
         for key, name in named.items():
@@ -141,11 +159,11 @@ class Model:
             latest[one.number] = max(one.at, latest.get(one.number, NEVER))
         for number, at in latest.items():
             found = self.rows["properties"].get(number)
-            if found is not None and at >= max(found.seen.values()):
+            if found is not None and at > found.last_of_all:
                 found.go(at)
             for table in ("team_members", "milestones"):
                 for _, row in self._children_of(table, number):
-                    if row.last(table) <= at:
+                    if row.last(table) < at:
                         row.go(at)
 
     def _end_sellers(self) -> None:

@@ -109,9 +109,8 @@ def test_the_last_listing_is_found_by_its_filter(yard: Yard) -> None:
     with yard.warehouse.writing() as database:
         assert last_listing_started(database, UNITS, yard.connection) == after(0)
         same = listing(yard, 1, property_id=["PROP_0", "PROP_1"]).filter_text
-        assert last_listing_started(database, UNITS, yard.connection, None, same) == after(100)
+        assert last_listing_started(database, UNITS, yard.connection, same) == after(100)
         assert last_listing_started(database, UNITS, "elm") is None
-        assert last_listing_started(database, UNITS, yard.connection, after(0)) is None
 
 
 def test_openmooves_candidates_are_those_not_seen_since_the_listing_began(yard: Yard) -> None:

@@ -1,19 +1,24 @@
-"""Any answers in any order and any batches: the tables are what a plain model says."""
+"""Any answers in any order and any batches, under a clock that is stepped: the tables are what a plain model says."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from partner_pipelines import clock
 from partner_pipelines.state.landing import LandedAnswer
+from partner_pipelines.warehouse import parameters
+from partner_pipelines.warehouse.load import MergeResult
 from partner_pipelines_tests.warehouse.plain_model import Detail, Gone, Listed, Model, Said, Steps
-from partner_pipelines_tests.warehouse.support import Yard, a_detail, a_listed, a_milestone, changes
+from partner_pipelines_tests.warehouse.support import Yard, a_detail, a_listed, a_milestone, after, changes
 
 NUMBERS = st.integers(1, 3)
 TIMES = st.integers(1, 9)
@@ -34,12 +39,7 @@ SAID = st.one_of(
 )
 
 
-def moment(said: Said) -> tuple[object, ...]:
-    """Two answers to one question at one time would contradict each other: nobody can say which is right."""
-    return type(said), said.at, None if isinstance(said, Listed) else said.number
-
-
-BATCHES = st.lists(st.lists(SAID, min_size=1, max_size=8, unique_by=moment), min_size=1, max_size=5)
+BATCHES = st.lists(st.lists(SAID, min_size=1, max_size=8), min_size=1, max_size=5)
 
 
 def landed(yard: Yard, said: Said) -> LandedAnswer:
@@ -101,15 +101,47 @@ def expected(model: Model, yard: Yard) -> dict[str, dict[Any, Any]]:
     return children | {"properties": properties, "sellers": sellers}
 
 
+# What an answer leaves out and another one of the same time shows, in one batch and in two
+TIE: list[Said] = [Steps(1, 1, {1: "A"}), Steps(2, 1, {}), Steps(2, 1, {1: "A"})]
+
+
+def check(yard: Yard, model: Model, result: MergeResult) -> None:
+    assert shown(yard) == expected(model, yard)
+    for table, counted in model.changes.items():
+        assert changes(result, f"openmoove.{table}")[:2] == counted, table
+
+
 @settings(max_examples=12, deadline=None)
 @given(BATCHES)
+@example([TIE])
+@example([[one] for one in TIE])
 def test_the_tables_are_what_a_plain_model_says(make_yard: Callable[[Path], Yard], batches: list[list[Said]]) -> None:
     with TemporaryDirectory() as directory:
         yard, model = make_yard(Path(directory) / "data"), Model()
         for batch in batches:
-            yard.run_started_at = datetime.now(UTC)
+            yard.run_started_at = clock.now()
             result = yard.merge(*(landed(yard, said) for said in batch))
             model.apply(batch)
-            assert shown(yard) == expected(model, yard)
-            for table, counted in model.changes.items():
-                assert changes(result, f"openmoove.{table}")[:2] == counted, table
+            check(yard, model, result)
+
+
+HOUR = 3600
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.lists(SAID, min_size=1, max_size=8)), min_size=2, max_size=5))
+@example([(1, [Steps(1, 1, {1: "A", 2: "A"}), Gone(2, 2)]), (0, [Steps(1, 1, {1: "B"})]), (2, [Steps(1, 1, {2: "C"})])])
+def test_after_any_steps_of_the_clock_the_last_answer_counts(
+    make_yard: Callable[[Path], Yard], batches: list[tuple[int, list[Said]]]
+) -> None:
+    """The clock of each batch is some hours after START, whatever it was for the batch before."""
+    with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        yard, model = make_yard(Path(directory) / "data"), Model()
+        for number, (hours, batch) in enumerate(batches):
+            said_then = [replace(said, at=said.at + hours * HOUR) for said in batch]
+            patch.setattr(clock, "now", lambda at=hours * HOUR + 10 + number: after(at))
+            patch.setattr(parameters, "now", clock.now)
+            yard.run_started_at = clock.now()
+            result = yard.merge(*(landed(yard, said) for said in said_then))
+            model.apply(said_then, latest=hours * HOUR + 310)
+            check(yard, model, result)

@@ -11,9 +11,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from partner_pipelines.clock import latest_proof
+
 FROZEN_AFTER = timedelta(days=14)
 FROZEN_AUDIT_AGE = timedelta(days=30)
-CLOCK_DOUBT = timedelta(minutes=5)  # a stamp further in the future than this is no proof of freshness
 
 Counters = tuple[int | None, int | None]
 
@@ -67,7 +68,7 @@ def is_due(fetched_at: datetime | None, age: timedelta, now: datetime) -> bool:
     """Never fetched, as old as `age`, or stamped so far ahead that the stamp proves nothing; at age 0 always."""
     if fetched_at is None or not age:
         return True
-    return now - fetched_at >= age or fetched_at - now > CLOCK_DOUBT
+    return now - fetched_at >= age or fetched_at > latest_proof(now)
 
 
 def is_frozen(known: Known, now: datetime) -> bool:

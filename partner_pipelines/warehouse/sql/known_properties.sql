@@ -1,9 +1,9 @@
--- One row per living property of a connection: what is known of it, for planning. Parameter: $connection.
+-- One row per living property of a connection: what is known of it, for planning. Parameters: $connection, $latest.
 -- Source: openmoove.properties, .milestones, .team_members; a part that went with a 404 after it was read is not known.
 SELECT
     properties.id,
-    CASE WHEN team.went_at > properties.detail_fetched_at THEN NULL ELSE properties.detail_fetched_at END,
-    CASE WHEN steps.went_at > properties.milestones_fetched_at THEN NULL ELSE properties.milestones_fetched_at END,
+    CASE WHEN proven(team.went_at, $latest) > properties.detail_fetched_at THEN NULL ELSE properties.detail_fetched_at END,
+    CASE WHEN proven(steps.went_at, $latest) > properties.milestones_fetched_at THEN NULL ELSE properties.milestones_fetched_at END,
     properties.milestones_count, properties.completed_milestones, steps.last_completed_at
 FROM openmoove.properties AS properties
 LEFT JOIN (

@@ -1,4 +1,4 @@
--- Marks properties for which the partner answered 404 after all that was seen of them. Parameter: $now.
+-- Marks properties for which the partner answered 404 after all that was seen of them. Parameters: $now, $latest.
 -- Source: `answers`, the answers of the kind openmoove.gone.
 UPDATE openmoove.properties AS properties
 SET deleted_at = gone.fetched_at, changed_at = $now
@@ -11,6 +11,11 @@ FROM (
 WHERE properties.connection = gone.connection
     AND properties.id = gone.id
     AND properties.deleted_at IS NULL
-    AND gone.fetched_at >= greatest(
-        properties.listed_at, properties.detail_fetched_at, properties.milestones_fetched_at
+    AND gone.fetched_at > coalesce(
+        greatest(
+            proven(properties.listed_at, $latest),
+            proven(properties.detail_fetched_at, $latest),
+            proven(properties.milestones_fetched_at, $latest)
+        ),
+        '-infinity'
     );

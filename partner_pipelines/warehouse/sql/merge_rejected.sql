@@ -1,5 +1,5 @@
 -- One row per connection, table and row that does not validate: a new one, or the old one seen again.
--- Source: `answers`.
+-- Source: `answers`. Parameter: $latest.
 MERGE INTO audit.rejected_records AS t
 USING (
     SELECT
@@ -13,10 +13,10 @@ USING (
 ON (t.connection = m.connection AND t.table_name = m.table_name AND t.raw = m.raw)
 WHEN MATCHED THEN UPDATE SET
     times = t.times + m.times,
-    field_errors = CASE WHEN m.rejected_at >= t.rejected_at THEN m.field_errors ELSE t.field_errors END,
-    request_id = CASE WHEN m.rejected_at >= t.rejected_at THEN m.request_id ELSE t.request_id END,
-    delivery_id = CASE WHEN m.rejected_at >= t.rejected_at THEN m.delivery_id ELSE t.delivery_id END,
-    rejected_at = greatest(t.rejected_at, m.rejected_at)
+    field_errors = CASE WHEN m.rejected_at < proven(t.rejected_at, $latest) THEN t.field_errors ELSE m.field_errors END,
+    request_id = CASE WHEN m.rejected_at < proven(t.rejected_at, $latest) THEN t.request_id ELSE m.request_id END,
+    delivery_id = CASE WHEN m.rejected_at < proven(t.rejected_at, $latest) THEN t.delivery_id ELSE m.delivery_id END,
+    rejected_at = greatest(proven(t.rejected_at, $latest), m.rejected_at)
 WHEN NOT MATCHED THEN INSERT (
     connection, table_name, record_key, raw, field_errors,
     request_id, delivery_id, rejected_at, first_rejected_at, times
