@@ -17,6 +17,7 @@
         │   ├── BodyTooLargeError         more bytes than the bound, on the wire or unpacked
         │   └── RedirectRefusedError      a 3xx, or a `next` on another host
         ├── BudgetExhaustedError          the next free slot is further away than may be waited
+        ├── ConnectionRevokedError        the connection was revoked: nothing is asked until it is restored
         └── APIStatusError                an answer with a status of 400 and above
             ├── BadRequestError           400, 422: field_errors
             ├── AuthenticationError       401, and the token endpoint's refusals: error_code
@@ -120,6 +121,14 @@ class BudgetExhaustedError(APIError):
     def __init__(self, message: str, facts: CallFacts, *, retry_after_seconds: float) -> None:
         super().__init__(message, facts)
         self.retry_after_seconds = retry_after_seconds
+
+
+class ConnectionRevokedError(APIError):
+    """The connection was revoked, by an operator or by the partner: no request leaves until it is restored."""
+
+    def __init__(self, message: str, facts: CallFacts, *, by_operator: bool) -> None:
+        super().__init__(message, facts)
+        self.by_operator = by_operator
 
 
 @dataclass(frozen=True, slots=True)

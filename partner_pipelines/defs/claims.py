@@ -22,6 +22,14 @@ KNOWN_WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "contact_method": ("email", "phone", "text"),
     },
     "resman.documents": {"document_type": ("lease_packet", "application", "supporting", "supporting_docs")},
+    "resman.payments": {"fee_type": ("application_fee", "admin_fee", "admin", "pet_fee", "pet", "deposit")},
+    "resman.maintenance": {
+        "status": (
+            *("submitted", "not started", "scheduled", "in progress", "on hold", "completed", "cancelled"),
+            *("open", "closed"),
+        ),
+        "priority": ("low", "medium", "high"),
+    },
     "openmoove.properties": {"sale_method": ("standard", "modern_auction", "secure_sale")},
     "openmoove.team_members": {"role": ("estate_agent", "conveyancer", "mortgage_broker", "auctioneer")},
     "openmoove.milestones": {"priority": ("low", "medium", "high")},

@@ -12,6 +12,8 @@ REFRESH = {
     "leads": "every 15 minutes",
     "employees": "every day at 05:00",
     "documents": "every hour",
+    "payments": "every hour, once ResMan grants the scope",
+    "maintenance": "every hour, once ResMan grants the scope",
 }
 TABLES = tuple(f"resman.{kind}" for kind in REFRESH)
 

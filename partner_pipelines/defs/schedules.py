@@ -29,6 +29,8 @@ REFRESHES = (
     Refresh("refresh_leads", "leads_every_15_minutes", ("resman.leads",), "*/15 * * * *", "ResMan's leads"),
     Refresh("refresh_employees", "employees_daily", ("resman.employees",), "0 5 * * *", "ResMan's employees"),
     Refresh("refresh_documents", "documents_hourly", ("resman.documents",), "20 * * * *", "ResMan's documents"),
+    Refresh("refresh_payments", "payments_hourly", ("resman.payments",), "25 * * * *", "ResMan's payments"),
+    Refresh("refresh_maintenance", "maintenance_hourly", ("resman.maintenance",), "30 * * * *", "ResMan's work orders"),
     Refresh("refresh_openmoove", "openmoove_hourly", openmoove.TABLES, "0 * * * *", "OpenMoove's four tables"),
     Refresh("load_api_calls", "api_calls_hourly", (audit.CALLS,), "50 * * * *", "the audit trail"),
 )

@@ -94,3 +94,33 @@ class Document(PartnerRow):
     size_bytes: int | None = internal("The file's size in bytes")
     created_at: datetime | None = internal("When it was filed")
     updated_at: datetime | None = internal("When ResMan last changed it")
+
+
+class Payment(PartnerRow):
+    """One payment or fee. Source: section "Example: Payments API"; scope `payments`."""
+
+    id: ResManId = key("ResMan's payment id")
+    property_id: ResManId | None = internal("The property it was paid at, where ResMan sends one")
+    prospect_id: ResManId | None = internal("The lead who pays (resman.leads.id)")
+    amount: float | None = internal("The amount in US dollars")
+    fee_type: str | None = internal("application_fee, admin_fee (admin), pet_fee (pet), deposit; open text")
+    status: str | None = internal("ResMan's status, where it sends one; open text")
+    created_at: datetime | None = internal("When it was booked")
+    updated_at: datetime | None = internal("When ResMan last changed it")
+
+
+class WorkOrder(PartnerRow):
+    """One work order. Source: section "Enabling Additional Scopes", Maintenance; scope `maintenance`."""
+
+    id: ResManId = key("ResMan's work order id")
+    property_id: ResManId | None = internal("The property it is for")
+    unit_id: ResManId | None = internal("The unit it is for, where ResMan sends one (resman.units.id)")
+    category: str | None = internal("The trade; open text")
+    description: str | None = internal("What is to be done")
+    priority: str | None = internal("Low, Medium, High, in any case; open text")
+    status: str | None = internal(
+        "Submitted, Not Started, Scheduled, In Progress, On Hold, Completed, Cancelled; in ResMan's rows open, closed"
+    )
+    created_at: datetime | None = internal("When it was submitted")
+    updated_at: datetime | None = internal("When ResMan last changed it")
+    closed_at: datetime | None = internal("When it was closed; null while it is open")

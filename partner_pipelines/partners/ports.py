@@ -77,8 +77,19 @@ class BearerToken:
 class TokenSource(Protocol):
     """The access token of one connection, shared by all processes of the machine."""
 
-    def current(self, rejected: str | None) -> BearerToken:
-        """A token that is good, as far as is known here, and not `rejected`. Raises APIError and its kin."""
+    def current(self, rejected: str | None, scope: str | None = None) -> BearerToken:
+        """A token that is good, as far as is known here, and not `rejected`; with `scope` if that is granted.
+
+        Raises APIError and its kin.
+        """
+        ...
+
+
+class DeniedScopes(Protocol):
+    """Who wants to know that the partner denied a scope which its token had."""
+
+    def denied(self, scope: str) -> None:
+        """A 403 `insufficient_scope` came for this scope."""
         ...
 
 

@@ -74,6 +74,10 @@ class ResManOptions(Declared):
     rate_limits: Annotated[
         Limits, About("how many requests ResMan takes", takes=TAKES_LIMITS, default="none", empty_means="none")
     ] = ()
+    scope_probe_interval: Annotated[
+        Duration,
+        About("how often ResMan is asked which scopes are granted now, at most", takes=TAKES_DURATION, default="15m"),
+    ] = timedelta(minutes=15)
     auto_refresh: Annotated[Switch, About("renew the token before it expires", takes=TAKES_SWITCH)] = True
     retry_on_failure: Annotated[Switch, About("try again after a failure that may pass", takes=TAKES_SWITCH)] = True
 

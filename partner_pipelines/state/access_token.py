@@ -47,12 +47,13 @@ def read_clocks() -> Moment:
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """A token as it was received. `scope` is what was granted."""
+    """A token as it was received. `scope` is what was granted, `asked` what it was asked for."""
 
     value: str = field(repr=False)
     scope: frozenset[str]
     lifetime_seconds: float
     received: Moment
+    asked: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not 0 < self.lifetime_seconds < math.inf:
@@ -75,10 +76,14 @@ class AccessToken:
 
 
 def receive_token(
-    value: str, scope: frozenset[str], lifetime_seconds: float, clock: Clock = read_clocks
+    value: str,
+    scope: frozenset[str],
+    lifetime_seconds: float,
+    clock: Clock = read_clocks,
+    asked: frozenset[str] = frozenset(),
 ) -> AccessToken:
     """The token, received now. Raises ValueError for a lifetime that is none."""
-    return AccessToken(value, scope, lifetime_seconds, clock())
+    return AccessToken(value, scope, lifetime_seconds, clock(), asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,7 @@ class TokenRecord:
             "schema": _SCHEMA,
             "value": token.value,
             "scope": sorted(token.scope),
+            "asked": sorted(token.asked),
             "lifetime_seconds": token.lifetime_seconds,
             "received": _moment_to_list(token.received),
             "rejected": self.rejected,
@@ -118,11 +124,43 @@ class TokenRecord:
                 frozenset(str(word) for word in values["scope"]),
                 float(values["lifetime_seconds"]),
                 _moment_from_list(values["received"]),
+                frozenset(str(word) for word in values["asked"]),
             )
             tried_at = values["tried_at"]
             return cls(token, bool(values["rejected"]), _moment_from_list(tried_at) if tried_at else None)
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a caller makes of the token in hand.
+
+    `rejected`: the value of a token that a 401 answered; it is never handed out again. `asks` gives the scopes that
+    a request would be made for now (None: whatever they were): a token that was asked for others is one that somebody
+    should renew. `needs`: the scope that this caller is after: if the token was not asked for it, but would be now, it
+    waits.
+    `may_renew` is False where the settings forbid it: then a token is used until it is dead.
+    """
+
+    rejected: str | None = field(default=None, repr=False)
+    asks: Callable[[], frozenset[str]] | None = None
+    needs: str | None = None
+    may_renew: bool = True
+
+    def should_renew(self, token: AccessToken, now: Moment) -> bool:
+        """Somebody should."""
+        return token.should_renew(now) or (self.asks is not None and token.asked != self.asks())
+
+    def must_renew(self, token: AccessToken, now: Moment) -> bool:
+        """This caller waits for it."""
+        return token.must_renew(now) or (
+            self.asks is not None and self.needs not in token.asked and self.needs in self.asks()
+        )
+
+    def can_use(self, record: TokenRecord, now: Moment) -> bool:
+        """The token may be sent."""
+        return not record.rejected and record.token.value != self.rejected and not record.token.is_expired(now)
 
 
 def _moment_to_list(moment: Moment) -> list[float | str]:

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,11 +18,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from partner_pipelines.errors import APIError, PartnerPipelinesError, StateError
-from partner_pipelines.state.access_token import AccessToken, Clock, Moment, TokenRecord, read_clocks, receive_token
+from partner_pipelines.errors import APIError, ConnectionRevokedError, PartnerPipelinesError, StateError
+from partner_pipelines.state.access_token import (
+    AccessToken,
+    Clock,
+    Moment,
+    TokenRecord,
+    Wish,
+    read_clocks,
+    receive_token,
+)
 from partner_pipelines.state.files import PRIVATE_FILE, locked, make_directory, state_errors, write_atomically
 
-__all__ = ["AccessToken", "RejectedTokenError", "TokenKey", "TokenStore", "receive_token"]
+__all__ = [
+    "AccessToken",
+    "RejectedTokenError",
+    "RenewalForbiddenError",
+    "TokenKey",
+    "TokenStore",
+    "Wish",
+    "receive_token",
+]
 
 # After a renewal that failed, or brought the same token again, nobody tries for this long while the token lives.
 _REST_SECONDS = 10.0
@@ -31,6 +48,10 @@ Fetch = Callable[[], AccessToken]
 
 class RejectedTokenError(StateError):
     """The only token to be had is the one that was rejected."""
+
+
+class RenewalForbiddenError(StateError):
+    """The token in hand is dead, and the settings forbid to renew it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +70,9 @@ class TokenKey:
         return f"{self.connection}-{hashlib.sha256(rest).hexdigest()[:32]}.json"
 
 
+_ANY = Wish()
+
+
 class TokenStore:
     """The tokens below one directory. Thread-safe; any number of stores, in any process, may share the directory."""
 
@@ -59,7 +83,7 @@ class TokenStore:
         self._guard = threading.Lock()
         make_directory(directory)
 
-    def token_for(self, key: TokenKey, fetch: Fetch, *, rejected: str | None = None) -> AccessToken:
+    def token_for(self, key: TokenKey, fetch: Fetch, wish: Wish = _ANY) -> AccessToken:
         """A token that lives: the one in hand, or what `fetch` brings, called once for all who wait.
 
         A failed renewal of a token that still lives fails nobody: the token is handed out.
@@ -67,56 +91,92 @@ class TokenStore:
         Args:
             key: whose token.
             fetch: asks the partner; called under the key's lock.
-            rejected: the value of a token that a 401 answered. It is never handed out again.
+            wish: what this caller makes of the token in hand.
 
         Raises:
             RejectedTokenError: the partner hands out the rejected token again.
+            RenewalForbiddenError: the token is dead, and `wish` forbids to renew it.
             StateError: the store cannot be read or written.
             PartnerPipelinesError: what `fetch` raised, when no living token is in hand.
         """
         began = time.monotonic()
         record = self._read(key)
         now = self._clock()
-        if record is not None and _is_usable(record, rejected, now):
-            if not record.token.should_renew(now) or _rests(record, now):
+        if record is not None and wish.can_use(record, now):
+            if not wish.may_renew or not wish.should_renew(record.token, now) or _rests(record, now):
                 return record.token
-            if not record.token.must_renew(now):
-                return self._renew_if_free(key, fetch, record)
+            if not wish.must_renew(record.token, now):
+                return self._renew_if_free(key, fetch, record, wish)
         with locked(self._lock_path(key)):
-            return self._renew(key, fetch, rejected, began)
+            return self._renew(key, fetch, wish, began)
+
+    def peek(self, key: TokenKey) -> AccessToken | None:
+        """The token in hand, dead or alive; None without one. Raises StateError."""
+        record = self._read(key)
+        return record.token if record is not None else None
+
+    def living(self, key: TokenKey) -> AccessToken | None:
+        """The token in hand while it may be used, for who will not ask for one. Raises StateError."""
+        record = self._read(key)
+        return record.token if record is not None and _ANY.can_use(record, self._clock()) else None
 
     def forget(self, key: TokenKey) -> None:
         """Nothing is kept of the key afterwards; a renewal under way is waited for, so that it cannot bring it back."""
         with locked(self._lock_path(key)), state_errors("remove", self._path(key)):
             self._path(key).unlink(missing_ok=True)
 
-    def _renew_if_free(self, key: TokenKey, fetch: Fetch, record: TokenRecord) -> AccessToken:
-        with _try_locked(self._lock_path(key)) as is_mine:
-            return self._renew(key, fetch, None, time.monotonic()) if is_mine else record.token
+    def tokens_of(self, connection: str) -> list[AccessToken]:
+        """Every token of the connection, whatever its client and scopes, dead or alive. Raises StateError."""
+        records = [self._read_file(path) for path in self._files_of(connection)]
+        return [record.token for record in records if record is not None]
 
-    def _renew(self, key: TokenKey, fetch: Fetch, rejected: str | None, began: float) -> AccessToken:
+    def forget_connection(self, connection: str, *, wait_seconds: float) -> None:
+        """No token of the connection is kept afterwards.
+
+        A renewal under way is waited for, so that it cannot bring a token back, but for this long at most: who renews
+        looks at the revocation again before it keeps anything.
+        """
+        until = time.monotonic() + wait_seconds
+        for path in self._files_of(connection):
+            with _locked_in_time(path.with_suffix(".lock"), until), state_errors("remove", path):
+                path.unlink(missing_ok=True)
+
+    def _files_of(self, connection: str) -> list[Path]:
+        """The connection's files, there or about to be: a first request has its lock, and no record yet."""
+        name = re.compile(re.escape(connection) + r"-[0-9a-f]{32}\.(json|lock)")
+        with state_errors("read", self._directory):
+            found = {path.with_suffix(".json") for path in self._directory.iterdir() if name.fullmatch(path.name)}
+        return sorted(found)
+
+    def _renew_if_free(self, key: TokenKey, fetch: Fetch, record: TokenRecord, wish: Wish) -> AccessToken:
+        with _try_locked(self._lock_path(key)) as is_mine:
+            return self._renew(key, fetch, wish, time.monotonic()) if is_mine else record.token
+
+    def _renew(self, key: TokenKey, fetch: Fetch, wish: Wish, began: float) -> AccessToken:
         """Under the lock: whatever was true before it may be so no longer."""
         record = self._read(key)
         now = self._clock()
-        if record is not None and record.token.value == rejected and not record.rejected:
+        if record is not None and record.token.value == wish.rejected and not record.rejected:
             record = replace(record, rejected=True)
             self._write(key, record)
-        if record is not None and self._is_settled(record, now):
+        if record is not None and self._is_settled(record, wish, now):
             return record.token
+        if record is not None and not wish.may_renew:
+            raise RenewalForbiddenError("the token is dead and may not be renewed")
         self._raise_failure_since(key, began)
         try:
             token = fetch()
         except PartnerPipelinesError as error:
             return self._after_failure(key, record, error)
-        return self._keep(key, token, record, rejected)
+        return self._keep(key, token, record, wish.rejected)
 
-    def _is_settled(self, record: TokenRecord, now: Moment) -> bool:
+    def _is_settled(self, record: TokenRecord, wish: Wish, now: Moment) -> bool:
         """Whether another one has done the work. Raises RejectedTokenError when it was in vain, a moment ago."""
         if record.rejected:
             if _rests(record, now):
                 raise _came_again()
             return False
-        return not record.token.is_expired(now) and (not record.token.should_renew(now) or _rests(record, now))
+        return not record.token.is_expired(now) and (not wish.should_renew(record.token, now) or _rests(record, now))
 
     def _keep(self, key: TokenKey, token: AccessToken, before: TokenRecord | None, rejected: str | None) -> AccessToken:
         is_same = before is not None and before.token.value == token.value
@@ -129,7 +189,12 @@ class TokenStore:
     def _after_failure(self, key: TokenKey, record: TokenRecord | None, error: PartnerPipelinesError) -> AccessToken:
         """The token that still lives, or the error. Only a partner's failure is made up for: a stop remains one."""
         now = self._clock()
-        if isinstance(error, APIError) and record is not None and _is_usable(record, None, now):
+        if (
+            isinstance(error, APIError)
+            and not isinstance(error, ConnectionRevokedError)
+            and record is not None
+            and _ANY.can_use(record, now)
+        ):
             self._write(key, replace(record, tried_at=now))
             return record.token
         with self._guard:
@@ -144,9 +209,12 @@ class TokenStore:
             raise error
 
     def _read(self, key: TokenKey) -> TokenRecord | None:
-        with state_errors("read", self._path(key)):
+        return self._read_file(self._path(key))
+
+    def _read_file(self, path: Path) -> TokenRecord | None:
+        with state_errors("read", path):
             try:
-                return TokenRecord.from_bytes(self._path(key).read_bytes())
+                return TokenRecord.from_bytes(path.read_bytes())
             except FileNotFoundError:
                 return None
 
@@ -160,16 +228,23 @@ class TokenStore:
         return self._path(key).with_suffix(".lock")
 
 
-def _is_usable(record: TokenRecord, rejected: str | None, now: Moment) -> bool:
-    return not record.rejected and record.token.value != rejected and not record.token.is_expired(now)
-
-
 def _rests(record: TokenRecord, now: Moment) -> bool:
     return record.tried_at is not None and 0 <= record.tried_at.seconds_until(now) < _REST_SECONDS
 
 
 def _came_again() -> RejectedTokenError:
     return RejectedTokenError("the token that was rejected is handed out again: have the credentials checked")
+
+
+@contextmanager
+def _locked_in_time(path: Path, until: float) -> Iterator[None]:
+    """The lock is ours inside, unless it was not to be had in time."""
+    while True:
+        with _try_locked(path) as is_mine:
+            if is_mine or time.monotonic() >= until:
+                yield
+                return
+        time.sleep(0.01)
 
 
 @contextmanager

@@ -5,8 +5,9 @@ from __future__ import annotations
 import atexit
 import hashlib
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import cached_property, partial
@@ -16,15 +17,17 @@ import httpx
 
 from partner_pipelines import __version__
 from partner_pipelines.clock import now
-from partner_pipelines.errors import AuditUnavailableError, AuthenticationError, CallFacts, StatusFacts
+from partner_pipelines.errors import AuditUnavailableError, CallFacts
 from partner_pipelines.models.call import CallIntent, CallOutcome
 from partner_pipelines.models.rate_limit import RateLimit
+from partner_pipelines.notify import Notifier, addresses_of
 from partner_pipelines.partners.caller import Caller, CallerSettings, NoCredentials
 from partner_pipelines.partners.openmoove.client import OpenMooveClient
 from partner_pipelines.partners.openmoove.credentials import ApiKeyCredentials
-from partner_pipelines.partners.ports import BearerToken, Credentials, RequestBudget, Stop
+from partner_pipelines.partners.ports import Credentials, RequestBudget, Stop
 from partner_pipelines.partners.resman.client import ResManClient
 from partner_pipelines.partners.resman.credentials import BearerCredentials
+from partner_pipelines.partners.resman.oauth import REVOKE
 from partner_pipelines.partners.resman.tokens import TokenRequester
 from partner_pipelines.partners.retry import RetryRules
 from partner_pipelines.partners.transport import Audited, Budgeted, WireLimits, build_wire
@@ -34,25 +37,33 @@ from partner_pipelines.state.budget import Ledger
 from partner_pipelines.state.data_directory import DataDirectory, open_data_directory
 from partner_pipelines.state.files import make_directory
 from partner_pipelines.state.landing import Landing
+from partner_pipelines.state.revocations import Revocations
+from partner_pipelines.state.scopes import ScopeBook
 from partner_pipelines.state.tokenise import Tokeniser
-from partner_pipelines.state.tokens import AccessToken, RejectedTokenError, TokenKey, TokenStore, receive_token
+from partner_pipelines.state.tokens import TokenKey, TokenStore
 from partner_pipelines.state.vault import Vault
+from partner_pipelines.sync.access import ResManAccess
 from partner_pipelines.sync.ledgers import SharedLedger, Unmetered
+from partner_pipelines.sync.shared_token import SharedToken
 from partner_pipelines.warehouse.connection import Warehouse
 
 _MEBIBYTE = 1024 * 1024
+_LOOK_SECONDS = 0.5
 
 
 class CountingRecorder:
-    """The trail, and how many attempts each connection made through it."""
+    """The trail, and how many attempts each connection made through it. A revoked connection has no intents."""
 
-    def __init__(self, trail: AuditTrail) -> None:
+    def __init__(self, trail: AuditTrail, revocations: Revocations) -> None:
         self.trail = trail
+        self._revocations = revocations
         self._lock = threading.Lock()
         self._attempts: Counter[str] = Counter()
 
     def record_intent(self, intent: CallIntent) -> str:
-        """Into the trail; raises AuditUnavailableError."""
+        """Into the trail; raises AuditUnavailableError, ConnectionRevokedError."""
+        if intent.operation != REVOKE:
+            self._revocations.check(intent.connection, CallFacts(intent.partner, intent.connection, intent.operation))
         request_id = self.trail.record_intent(intent)
         with self._lock:
             self._attempts[intent.connection] += 1
@@ -68,27 +79,20 @@ class CountingRecorder:
             return self._attempts[connection]
 
 
-class SharedToken:
-    """The access token of a connection, from the store that all processes share."""
+class WatchfulStop:
+    """A stop that also ends a wait when the connection is revoked meanwhile."""
 
-    def __init__(self, store: TokenStore, key: TokenKey, requester: TokenRequester) -> None:
-        self._store = store
-        self._key = key
-        self._requester = requester
+    def __init__(self, stop: Stop, check: Callable[[], None]) -> None:
+        self._stop = stop
+        self._check = check
 
-    def current(self, rejected: str | None) -> BearerToken:
-        """A good token; the rejected one again when the partner has no other. Raises APIError and its kin."""
-        try:
-            token = self._store.token_for(self._key, self._fetch, rejected=rejected)
-        except RejectedTokenError:
-            if rejected is None:
-                raise _refused_token(self._key.connection) from None
-            return BearerToken(rejected, frozenset())
-        return BearerToken(token.value, token.scope)
-
-    def _fetch(self) -> AccessToken:
-        grant = self._requester.request()
-        return receive_token(grant.access_token, grant.scope, grant.lifetime_seconds)
+    def wait(self, seconds: float) -> None:
+        """Returns after that time. Raises StoppedError, ConnectionRevokedError within 0.5 s of either."""
+        until = time.monotonic() + seconds
+        self._stop.wait(0)
+        while (left := until - time.monotonic()) > 0:
+            self._check()
+            self._stop.wait(min(left, _LOOK_SECONDS))
 
 
 class House:
@@ -100,7 +104,9 @@ class House:
         self.run_id = run_id
         self.stop = stop
         self.started_at: datetime = now()
-        self.recorder = CountingRecorder(process_trail(data.segments))
+        self.revocations = Revocations(data.revocations)
+        self.recorder = CountingRecorder(process_trail(data.segments), self.revocations)
+        self.notifier = Notifier(data.incidents, addresses_of(settings), self.journal)
         self.vault = Vault(data.vault)
         self.landing = Landing(data.landing)
         self.warehouse = Warehouse(data)
@@ -108,8 +114,12 @@ class House:
 
     def resman(self, connection: ResManConnection) -> ResManClient:
         """A client for one ResMan account."""
-        caller = self._caller(connection, self._bearer(connection), connection.retry_on_failure)
-        return ResManClient(connection.base_url, connection.name, caller)
+        access = self.access(connection)
+        access.reactivate()
+        token = SharedToken(access, connection.scope_probe_interval.total_seconds())
+        credentials = BearerCredentials(token, auto_refresh=connection.auto_refresh)
+        caller = self._caller(connection, credentials, connection.retry_on_failure)
+        return ResManClient(connection.base_url, connection.name, caller, token)
 
     def openmoove(self, connection: OpenMooveConnection) -> OpenMooveClient:
         """A client for one OpenMoove account."""
@@ -125,19 +135,34 @@ class House:
     def _wire(self) -> httpx.BaseTransport:
         return build_wire(self.settings.ca_bundle, connections=self.settings.concurrency * 2)
 
-    def _bearer(self, connection: ResManConnection) -> Credentials:
+    def access(self, connection: ResManConnection) -> ResManAccess:
+        """The tokens and scopes of one ResMan account."""
         client_id = connection.client_id.reveal()
-        key = TokenKey(connection.name, client_id, frozenset(connection.scopes), connection.token_url)
+        required, optional = connection.scopes, connection.optional_scopes
         requester = TokenRequester(
             self._caller(connection, NoCredentials()),
             connection.token_url,
             client_id,
             connection.client_secret.reveal,
-            connection.scopes,
+            required,
             connection.token_auth,
         )
-        source = SharedToken(TokenStore(self.data.tokens), key, requester)
-        return BearerCredentials(source, auto_refresh=connection.auto_refresh)
+        client = (client_id, connection.token_url)
+        return ResManAccess(
+            connection,
+            TokenKey(connection.name, client_id, frozenset((*required, *optional)), connection.token_url),
+            TokenStore(self.data.tokens),
+            requester,
+            ScopeBook(self.data.scopes, connection.name, client, required, optional),
+            self.revocations,
+            self.notifier,
+            self.journal,
+            self.data.key("content"),
+        )
+
+    def journal(self, event: str, facts: Mapping[str, object]) -> None:
+        """An event of the trail, with the run that it belongs to. Raises AuditUnavailableError."""
+        self.recorder.trail.record_event(event, {**facts, "run_id": self.run_id})
 
     def _caller(self, connection: Connection, credentials: Credentials, retry_on_failure: bool = True) -> Caller:
         settings = self.settings
@@ -147,9 +172,11 @@ class House:
             partial(_keyed_hash, self.data.key("content")),
             WireLimits(max_body_bytes=settings.max_body_mb * _MEBIBYTE),
         )
+        facts = CallFacts(connection.partner, connection.name, "wait")
+        stop = WatchfulStop(self.stop, partial(self.revocations.check, connection.name, facts))
         budget = self._budget(connection.name, connection.base_url, connection.rate_limits)
         return Caller(
-            Budgeted(transport, budget, self.stop, settings.max_wait_seconds),
+            Budgeted(transport, budget, stop, settings.max_wait_seconds),
             CallerSettings(
                 partner=connection.partner,
                 connection=connection.name,
@@ -158,7 +185,7 @@ class House:
                 rules=RetryRules(max_wait_seconds=settings.max_wait_seconds, on_failure=retry_on_failure),
             ),
             credentials,
-            self.stop,
+            stop,
         )
 
     def _budget(self, connection: str, base_url: str, limits: tuple[RateLimit, ...]) -> RequestBudget:
@@ -168,12 +195,6 @@ class House:
         make_directory(self.data.budget)
         margin = self.settings.budget_margin_ms / 1000
         return SharedLedger(Ledger(self.data.budget / name, limits, margin_seconds=margin))
-
-
-def _refused_token(connection: str) -> AuthenticationError:
-    facts = CallFacts("resman", connection, "request_token")
-    sentence = "ResMan hands out a token again that it has refused: run again in a minute, then ask ResMan's support"
-    return AuthenticationError(f"{facts.operation} at {connection}: {sentence}", facts, StatusFacts(status=None))
 
 
 def _keyed_hash(key: bytes, body: bytes) -> str:

@@ -64,9 +64,10 @@ class _ConnectionSync:
         try:
             if is_due(self._listed_at, self._ages.listing, now()):
                 self._look(self._list())
-        except COME_LATER:
+        except COME_LATER as error:
             left = Counter(work.reason for work in self._plan())
             self._tally.leave(self._name, left + Counter(list=1))
+            self._tally.notify(self._name, error)
             return
         works = self._plan()
         if works:
@@ -132,6 +133,8 @@ class _ConnectionSync:
     def _book(self, fetched: FetchTally) -> None:
         if fetched.backlog:
             self._tally.leave(self._name, fetched.backlog)
+        if fetched.first is not None:
+            self._tally.notify(self._name, fetched.first)
         if fetched.failures:
             count, first = len(fetched.failures), fetched.failures[0]
             self._tally.fail(self._name, f"{count} properties could not be read; the first: {first}")

@@ -13,6 +13,7 @@ from partner_pipelines.clock import now
 from partner_pipelines.errors import (
     APIError,
     AuthenticationError,
+    ConnectionRevokedError,
     NotFoundError,
     PermissionDeniedError,
 )
@@ -30,7 +31,7 @@ from partner_pipelines.warehouse.decompose import Origin, land_detail, land_mile
 
 WORKS_A_BATCH = 12  # of two requests; one batch is landed while the next is fetched: SIGKILL costs at most 50 of them
 FAILURES_IN_A_ROW = 10
-_ENDING = (*COME_LATER, AuthenticationError, PermissionDeniedError)
+_ENDING = (*COME_LATER, AuthenticationError, PermissionDeniedError, ConnectionRevokedError)
 
 Row = TypeVar("Row")
 
@@ -63,12 +64,16 @@ class Fetched:
 
 @dataclass(slots=True)
 class FetchTally:
-    """How the fetching went. `backlog` counts what is left by reason, `in_a_row` how many failed one after another."""
+    """How the fetching went.
+
+    `backlog` counts what is left by reason, `in_a_row` how many failed one after another, `first` is the first error.
+    """
 
     gone: list[Gone] = field(default_factory=list)
     backlog: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     in_a_row: int = 0
+    first: APIError | None = None
 
 
 class _Asker:
@@ -161,6 +166,7 @@ def _count(one: Fetched, tally: FetchTally) -> None:
         return
     if one.error is not None and not isinstance(one.error, APIError):
         raise one.error
+    tally.first = tally.first or one.error
     tally.backlog[one.work.reason] += 1
     if one.error is not None and not isinstance(one.error, COME_LATER):
         tally.failures.append(one.error.message)

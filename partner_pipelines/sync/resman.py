@@ -7,23 +7,32 @@ from functools import partial
 from typing import Any
 
 from partner_pipelines.clock import now
-from partner_pipelines.errors import PermissionDeniedError
 from partner_pipelines.models.fields import PartnerRow
 from partner_pipelines.partners.resman.client import ListedPage
-from partner_pipelines.partners.resman.operations import DOCUMENTS, EMPLOYEES, LEADS, UNITS, Filters, Kind
+from partner_pipelines.partners.resman.operations import (
+    DOCUMENTS,
+    EMPLOYEES,
+    LEADS,
+    MAINTENANCE,
+    PAYMENTS,
+    UNITS,
+    Filters,
+    Kind,
+)
 from partner_pipelines.partners.rows import Rows
 from partner_pipelines.settings import ResManConnection
 from partner_pipelines.state.landing import LandedAnswer
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.loading import finish, merge, open_lander
 from partner_pipelines.sync.results import SyncOutcome
+from partner_pipelines.sync.scopes import tell
 from partner_pipelines.sync.tally import COME_LATER, Tally
 from partner_pipelines.warehouse.decompose import Origin, land_list
 from partner_pipelines.warehouse.gone import mark_gone
 from partner_pipelines.warehouse.known import lead_ids
 from partner_pipelines.warehouse.listings import Listing, last_listing_started, record_listing
 
-KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (UNITS, LEADS, EMPLOYEES, DOCUMENTS)}
+KINDS: dict[str, Kind[Any]] = {kind.name: kind for kind in (UNITS, LEADS, EMPLOYEES, DOCUMENTS, PAYMENTS, MAINTENANCE)}
 MERGE_AFTER_PAGES = 100
 
 Page = ListedPage[PartnerRow]
@@ -36,11 +45,16 @@ def sync_kind(house: House, name: str) -> SyncOutcome:
     tally = Tally(house, (_table(kind),))
     tally.skip_unconfigured("resman")
     for connection in house.settings.resman:
+        if name not in (*connection.scopes, *connection.optional_scopes):
+            tally.skip(connection.name, f"the scope {name!r} is in neither RESMAN_SCOPES nor RESMAN_OPTIONAL_SCOPES")
+            continue
+        access = house.access(connection)
         with tally.connection(connection.name):
+            access.revoke_pending()
             try:
                 _sync_connection(house, connection, kind, tally)
-            except PermissionDeniedError as error:
-                tally.skip(connection.name, error.message)
+            finally:
+                tell(access)
     return finish(house, tally)
 
 
@@ -52,8 +66,9 @@ def _sync_connection(house: House, connection: ResManConnection, kind: Kind[Any]
         while left:
             _list(house, connection, kind, left[0], keep, tally)
             left = left[1:]
-    except COME_LATER:
+    except COME_LATER as error:
         tally.leave(connection.name, {"list": len(left)})
+        tally.notify(connection.name, error)
 
 
 def _list(
@@ -124,7 +139,7 @@ def _list_leads_once(house: House, connection: ResManConnection, tally: Tally) -
         asked = {name: [str(value)] for name, value in filters.items()}
         probe = Listing(_table(LEADS), connection.name, now(), now(), 0, asked)
         with house.warehouse.session() as session:
-            known = last_listing_started(session.database, probe.table, probe.connection, None, probe.filter_text)
+            known = last_listing_started(session.database, probe.table, probe.connection, probe.filter_text)
         if known is None:
             _list(house, connection, LEADS, filters, None, tally)
 

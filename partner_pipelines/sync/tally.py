@@ -6,7 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from partner_pipelines.errors import APIError, BudgetExhaustedError, RateLimitError, SettingsError
+from partner_pipelines.errors import (
+    APIError,
+    APIStatusError,
+    BudgetExhaustedError,
+    ConnectionRevokedError,
+    RateLimitError,
+    SettingsError,
+)
+from partner_pipelines.recovery import recovery_of
 from partner_pipelines.settings import Partner
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.results import SyncOutcome, TableResult
@@ -62,16 +70,58 @@ class Tally:
 
     @contextmanager
     def connection(self, name: str) -> Iterator[None]:
-        """One connection's turn: an APIError inside is its failure, a secret that is gone too; the others go on."""
+        """One connection's turn: an APIError inside is its failure, a secret that is gone too; the others go on.
+
+        What is done about it, and who is told, stands in the recovery table. A connection that an operator has revoked
+        before its turn is skipped; in the middle of it, that is a failure.
+        """
         before = self._house.recorder.attempts(name)
         try:
             yield
-        except (APIError, SettingsError) as error:
+        except ConnectionRevokedError as error:
+            is_expected = error.by_operator and self._house.recorder.attempts(name) == before
+            (self.skip if is_expected else self.fail)(name, error.message)
+        except APIError as error:
+            self._recover(name, error)
+        except SettingsError as error:
             self.fail(name, str(error))
         finally:
             self._requests[name] = self._house.recorder.attempts(name) - before
         if name not in self._skipped:
             self._loaded.append(name)
+        if not {name} & (self._skipped.keys() | self._failed.keys() | self._backlog.keys()):
+            self._house.notifier.resolve_opened_by(self._turn(name))
+
+    def _recover(self, name: str, error: APIError) -> None:
+        recovery = recovery_of(error)
+        if recovery is not None and recovery.fallback == "log_and_skip":
+            self.skip(name, error.message)
+        else:
+            self.fail(name, str(error))
+        if not self._is_optional(name, error):
+            self.notify(name, error)
+
+    def notify(self, name: str, error: APIError) -> None:
+        """The audience of this class of failure hears of it, once until this connection's turn succeeds."""
+        recovery = recovery_of(error)
+        if recovery is None:
+            return
+        title = f"{recovery.failure} at {name} ({self._house.settings.environment})"
+        body = f"{error.message}. What to do: {recovery.remedy}."
+        incident = f"{recovery.failure}:{name}"
+        if recovery.fallback == "log_and_skip":  # each scope is an incident of its own
+            incident += f":{self._tables[0]}"
+        self._house.notifier.notify(recovery.notification, incident, title, body, self._turn(name))
+
+    def _turn(self, name: str) -> str:
+        return f"{name}:{self._tables[0]}"
+
+    def _is_optional(self, name: str, error: APIError) -> bool:
+        """An optional scope that is not granted is nothing that anybody has to mend; a withdrawn one was told."""
+        optional = {
+            scope for each in self._house.settings.resman if each.name == name for scope in each.optional_scopes
+        }
+        return isinstance(error, APIStatusError) and error.status_facts.required_scope in optional
 
     def outcome(self, rows: Mapping[str, int]) -> SyncOutcome:
         """The whole. `rows`: living rows by table."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from partner_pipelines.models.fields import PartnerRow, Privacy, TokenForm
 from partner_pipelines.models.openmoove import ListedProperty, Milestone, PropertyDetail, Seller, TeamMember
-from partner_pipelines.models.resman import Document, Employee, Lead, Unit
+from partner_pipelines.models.resman import Document, Employee, Lead, Payment, Unit, WorkOrder
 from partner_pipelines.warehouse.columns import Column, columns_of
 
 GONE = "openmoove.gone"
@@ -146,6 +146,13 @@ TABLES: dict[str, Table] = {
         _simple("resman.leads", Lead, "one row per lead", 'resman_handshake.md, "Example: Leads API"'),
         _simple("resman.employees", Employee, "one row per employee", 'resman_handshake.md, "Example: Employees API"'),
         _simple("resman.documents", Document, "one row per document", 'resman_handshake.md, "Example: Documents API"'),
+        _simple("resman.payments", Payment, "one row per payment", 'resman_handshake.md, "Example: Payments API"'),
+        _simple(
+            "resman.maintenance",
+            WorkOrder,
+            "one row per work order",
+            'resman_handshake.md, "Enabling Additional Scopes": Maintenance',
+        ),
         _properties(),
         _simple("openmoove.sellers", Seller, "one row per seller", "openmoove_partner_api.md, 3. Get Property Details"),
         _of_property(

@@ -7,11 +7,12 @@ import math
 import stat
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 
 from partner_pipelines.errors import APIConnectionError, CallFacts, StateError, StoppedError
 from partner_pipelines.state.access_token import AccessToken, Moment, TokenRecord, read_clocks, receive_token
-from partner_pipelines.state.tokens import RejectedTokenError, TokenKey, TokenStore
+from partner_pipelines.state.tokens import RejectedTokenError, RenewalForbiddenError, TokenKey, TokenStore, Wish
 from partner_pipelines_tests.state.processes import kill, read_line, running, tell, wait_until
 
 KEY = TokenKey("elm-park", "client", frozenset({"units", "leads"}), "https://r.example/oauth2/token")
@@ -89,14 +90,21 @@ def test_a_good_token_is_asked_for_once_and_shared_by_stores_of_the_directory(
     assert partner.calls == 1
 
 
-@pytest.mark.parametrize("lifetime", [2.0, 30.0, 60.0, 3600.0])
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """A directory whose files are in memory: thousands of renewals would wait for the disk."""
+    with TemporaryDirectory(dir="/dev/shm") as directory:
+        yield Path(directory)
+
+
+@pytest.mark.parametrize(("lifetime", "span"), [(2.0, 2_000.0), (30.0, 86_400.0), (60.0, 86_400.0), (3600.0, 86_400.0)])
 def test_a_day_takes_no_more_renewals_than_the_lifetime_asks_for(
-    clock: FakeClock, partner: Partner, store: TokenStore, lifetime: float
+    memory: Path, clock: FakeClock, partner: Partner, lifetime: float, span: float
 ) -> None:
+    """Of a day of two-second tokens, 54,000 renewals, the first thousand: they show the same."""
+    store = TokenStore(memory / "tokens", clock)
     partner.lifetime = lifetime
-    # A day of two-second tokens is 54,000 renewals, each synced: a thousand of them show the same
-    span = min(86_400.0, 1000 * lifetime)
-    step = lifetime / 7.3
+    step = lifetime / 2.3
     for _ in range(int(span / step)):
         token = store.token_for(KEY, partner)
         assert not token.is_expired(clock.now)
@@ -146,6 +154,84 @@ def test_in_the_mandatory_window_all_wait_for_the_one_renewal(
         answer.set()
         assert {caller.result(10).value for caller in callers} == {"token-2"}
     assert partner.calls == 2
+
+
+def test_a_token_asked_for_other_scopes_is_renewed_by_one_and_waited_for_by_who_needs_them(
+    clock: FakeClock, store: TokenStore
+) -> None:
+    few, more = frozenset({"units"}), frozenset({"units", "payments"})
+    old = store.token_for(KEY, lambda: receive_token("old", few, 3600, clock, few), Wish(asks=lambda: few))
+    asked, answer = threading.Event(), threading.Event()
+
+    def fetch() -> AccessToken:
+        asked.set()
+        assert answer.wait(10)
+        return receive_token("new", more, 3600, clock, more)
+
+    with ThreadPoolExecutor(2) as pool:
+        renewal = pool.submit(store.token_for, KEY, fetch, Wish(asks=lambda: more, needs="units"))
+        assert asked.wait(10)
+        assert store.token_for(KEY, fetch, Wish(asks=lambda: more, needs="units")) == old, "not disturbed"
+        waiting = pool.submit(store.token_for, KEY, fetch, Wish(asks=lambda: more, needs="payments"))
+        answer.set()
+        assert [renewal.result(10).value, waiting.result(10).value] == ["new", "new"]
+
+
+def test_a_token_for_new_scopes_that_cannot_be_had_leaves_the_one_in_use(
+    clock: FakeClock, partner: Partner, store: TokenStore
+) -> None:
+    few, more = frozenset({"units"}), frozenset({"units", "payments"})
+    store.token_for(KEY, lambda: receive_token("old", few, 3600, clock, few), Wish(asks=lambda: few))
+    partner.fails_with = network_error()
+    for needs in ("units", "payments", "units"):
+        assert store.token_for(KEY, partner, Wish(asks=lambda: more, needs=needs)).value == "old"
+    assert partner.calls == 1, "and it rests"
+
+
+def test_where_renewing_is_forbidden_a_token_is_used_until_it_is_dead(
+    clock: FakeClock, partner: Partner, store: TokenStore
+) -> None:
+    forbidden = Wish(may_renew=False)
+    first = store.token_for(KEY, partner, forbidden)
+    clock.pass_seconds(0.95 * 3600)
+    assert store.token_for(KEY, partner, forbidden) == first
+    clock.pass_seconds(0.05 * 3600)
+    with pytest.raises(RenewalForbiddenError):
+        store.token_for(KEY, partner, forbidden)
+    assert partner.calls == 1
+
+
+def test_all_tokens_of_a_connection_are_known_and_forgotten_and_no_other_ones(
+    tmp_path: Path, partner: Partner, store: TokenStore
+) -> None:
+    other = replace(KEY, connection="elm")
+    for key in (KEY, replace(KEY, scopes=frozenset({"units"})), other):
+        store.token_for(key, partner)
+    assert sorted(token.value for token in store.tokens_of("elm-park")) == ["token-1", "token-2"]
+    store.forget_connection("elm-park", wait_seconds=5)
+    assert store.tokens_of("elm-park") == []
+    assert store.peek(other) is not None
+    assert "token-2" not in "".join(file.read_text() for file in (tmp_path / "tokens").iterdir())
+
+
+def test_forgetting_a_connection_does_not_wait_for_a_partner_that_does_not_answer(
+    partner: Partner, store: TokenStore
+) -> None:
+    store.token_for(KEY, partner)
+    asked, answer = threading.Event(), threading.Event()
+
+    def fetch() -> AccessToken:
+        asked.set()
+        assert answer.wait(20)
+        return partner()
+
+    with ThreadPoolExecutor(1) as pool:
+        renewal = pool.submit(store.token_for, KEY, fetch, Wish("token-1"))
+        assert asked.wait(10)
+        store.forget_connection("elm-park", wait_seconds=0.1)
+        assert store.peek(KEY) is None
+        assert not renewal.done()
+        answer.set()
 
 
 @pytest.mark.parametrize("share", [0.8, 0.85, 0.9, 0.99])
@@ -244,10 +330,10 @@ def test_a_rejected_token_is_replaced_once_for_all_who_were_rejected_with_it(
 ) -> None:
     rejected = store.token_for(KEY, partner).value
     with ThreadPoolExecutor(8) as pool:
-        tokens = list(pool.map(lambda _: store.token_for(KEY, partner, rejected=rejected), range(8)))
+        tokens = list(pool.map(lambda _: store.token_for(KEY, partner, Wish(rejected)), range(8)))
     assert {token.value for token in tokens} == {"token-2"}
     assert partner.calls == 2
-    assert store.token_for(KEY, partner, rejected=rejected).value == "token-2", "a late 401 for the old one"
+    assert store.token_for(KEY, partner, Wish(rejected)).value == "token-2", "a late 401 for the old one"
 
 
 def test_a_rejected_token_is_never_handed_out_again_even_when_the_renewal_failed(
@@ -256,7 +342,7 @@ def test_a_rejected_token_is_never_handed_out_again_even_when_the_renewal_failed
     rejected = store.token_for(KEY, partner).value
     partner.fails_with = network_error()
     with pytest.raises(APIConnectionError):
-        store.token_for(KEY, partner, rejected=rejected)
+        store.token_for(KEY, partner, Wish(rejected))
     partner.fails_with = None
     assert store.token_for(KEY, partner).value == "token-3"
 
@@ -268,7 +354,7 @@ def test_a_server_that_insists_on_the_rejected_token_is_asked_once_in_ten_second
     rejected = store.token_for(KEY, partner).value
     for _ in range(5):
         with pytest.raises(RejectedTokenError):
-            store.token_for(KEY, partner, rejected=rejected)
+            store.token_for(KEY, partner, Wish(rejected))
         with pytest.raises(RejectedTokenError):
             store.token_for(KEY, partner)
     assert partner.calls == 2

@@ -104,7 +104,7 @@ class MemoryTokens:
         self._requester = requester
         self.token: BearerToken | None = None
 
-    def current(self, rejected: str | None) -> BearerToken:
+    def current(self, rejected: str | None, scope: str | None = None) -> BearerToken:  # noqa: ARG002 - the port's shape
         with self._lock:
             if self.token is None or self.token.value == rejected:
                 grant = self._requester.request()
@@ -119,7 +119,7 @@ class FixedToken:
         self.token = BearerToken(value, scope)
         self.asked: list[str | None] = []
 
-    def current(self, rejected: str | None) -> BearerToken:
+    def current(self, rejected: str | None, scope: str | None = None) -> BearerToken:  # noqa: ARG002 - the port's shape
         self.asked.append(rejected)
         return self.token
 

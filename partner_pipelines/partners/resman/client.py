@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from partner_pipelines.errors import CallFacts
+from partner_pipelines.errors import CallFacts, PermissionDeniedError
 from partner_pipelines.models.fields import PartnerRow
-from partner_pipelines.partners.caller import Answer, Caller
+from partner_pipelines.partners.caller import Answer, Caller, Operation
 from partner_pipelines.partners.paging import walk
+from partner_pipelines.partners.ports import DeniedScopes
 from partner_pipelines.partners.resman import operations
 from partner_pipelines.partners.resman.operations import Filters, Kind
 from partner_pipelines.partners.rows import Page, Rows
@@ -26,12 +27,16 @@ class ListedPage(Generic[Row]):
 
 
 class ResManClient:
-    """Reads one ResMan account. `connection` is the name of the connection, for errors."""
+    """Reads one ResMan account. `connection` is the name of the connection, for errors.
 
-    def __init__(self, base_url: str, connection: str, caller: Caller) -> None:
+    `denied` is told of each scope that the partner denies by a 403 (RFC 6750 3.1).
+    """
+
+    def __init__(self, base_url: str, connection: str, caller: Caller, denied: DeniedScopes | None = None) -> None:
         self._base_url = base_url
         self._connection = connection
         self._caller = caller
+        self._denied = denied
 
     def list_pages(self, kind: Kind[Row], filters: Filters, reason: str = "due") -> Iterator[ListedPage[Row]]:
         """Every page of the list, in order; the answer comes along, for its request id and time."""
@@ -41,7 +46,7 @@ class ResManClient:
 
         def fetch(url: str) -> Page[Row]:
             nonlocal answer
-            answer = self._caller.perform(operations.build_page(url, kind, reason))
+            answer = self._perform(operations.build_page(url, kind, reason))
             return operations.decipher_page(kind, answer, filters, self._facts(first.name, answer))
 
         for page in walk(first.url, fetch, facts):
@@ -50,8 +55,16 @@ class ResManClient:
     def get(self, kind: Kind[Row], item_id: str, reason: str = "due") -> tuple[Rows[Row], Answer]:
         """One item by its id, and the answer that gave it."""
         operation = operations.build_get(self._base_url, kind, item_id, reason)
-        answer = self._caller.perform(operation)
+        answer = self._perform(operation)
         return operations.decipher_item(kind, answer, item_id, self._facts(operation.name, answer)), answer
+
+    def _perform(self, operation: Operation) -> Answer:
+        try:
+            return self._caller.perform(operation)
+        except PermissionDeniedError as error:
+            if self._denied is not None and error.status_facts.error_code == "insufficient_scope" and operation.scope:
+                self._denied.denied(operation.scope)
+            raise
 
     def _facts(self, operation: str, answer: Answer | None = None) -> CallFacts:
         return CallFacts("resman", self._connection, operation, answer.request_id if answer else None)

@@ -14,6 +14,16 @@ from partner_pipelines.partners.ports import TokenSource
 _SCHEME = "Bearer "
 
 
+def renewal_forbidden(facts: CallFacts, said: StatusFacts) -> AuthenticationError:
+    """The error of a dead token where the settings forbid to renew it."""
+    return AuthenticationError(
+        f"{facts.operation} at {facts.connection}: the access token has expired or was revoked, and "
+        "RESMAN_AUTO_REFRESH=false forbids to renew it: set it to true",
+        facts,
+        said,
+    )
+
+
 class BearerCredentials:
     """Takes the token of each request from `source`; `auto_refresh` is the document's switch of that name."""
 
@@ -23,7 +33,7 @@ class BearerCredentials:
 
     def headers(self, scope: str | None, facts: CallFacts) -> Mapping[str, str]:
         """The Authorization header. Raises PermissionDeniedError when the token does not open `scope`."""
-        token = self._source.current(None)
+        token = self._source.current(None, scope)
         if scope is not None and scope not in token.scope:
             raise PermissionDeniedError(
                 f"{facts.operation} at {facts.connection}: the scope {scope!r} is not granted (granted: "
@@ -36,12 +46,6 @@ class BearerCredentials:
     def renew(self, rejected: Mapping[str, str], error: AuthenticationError) -> bool:
         """True when the source has another token than the rejected one, be it that another thread renewed it."""
         if not self._auto_refresh:
-            facts = error.facts
-            raise AuthenticationError(
-                f"{facts.operation} at {facts.connection}: the access token has expired or was revoked, and "
-                "RESMAN_AUTO_REFRESH=false forbids to renew it: set it to true",
-                facts,
-                error.status_facts,
-            ) from error
+            raise renewal_forbidden(error.facts, error.status_facts) from error
         value = rejected["Authorization"].removeprefix(_SCHEME)
         return self._source.current(value).value != value

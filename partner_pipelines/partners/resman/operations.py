@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from partner_pipelines.errors import APIResponseError, CallFacts
 from partner_pipelines.models.fields import PartnerRow
-from partner_pipelines.models.resman import Document, Employee, Lead, Unit
+from partner_pipelines.models.resman import Document, Employee, Lead, Payment, Unit, WorkOrder
 from partner_pipelines.partners.caller import Answer, Operation
 from partner_pipelines.partners.rows import Page, Rows, parse_json, read_page, validate_rows
 
@@ -34,6 +34,8 @@ UNITS = Kind("units", TypeAdapter(Unit), frozenset({"available", "property_id"})
 LEADS = Kind("leads", TypeAdapter(Lead), frozenset({"property_id"}))
 EMPLOYEES = Kind("employees", TypeAdapter(Employee), frozenset({"property_id"}))
 DOCUMENTS = Kind("documents", TypeAdapter(Document), frozenset({"prospect_id", "document_type"}))
+PAYMENTS = Kind("payments", TypeAdapter(Payment), frozenset({"prospect_id"}))
+MAINTENANCE = Kind("maintenance", TypeAdapter(WorkOrder), frozenset({"property_id"}))
 
 Filters = Mapping[str, str | bool]
 

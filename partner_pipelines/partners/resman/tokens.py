@@ -15,8 +15,18 @@ from partner_pipelines.errors import (
     NotFoundError,
     PermissionDeniedError,
 )
+from partner_pipelines.models.call import Purpose
 from partner_pipelines.partners.caller import Caller
-from partner_pipelines.partners.resman.oauth import ClientAuthentication, Grant, build_token_request, decipher_token
+from partner_pipelines.partners.resman.oauth import (
+    ClientAuthentication,
+    Grant,
+    Introspection,
+    build_introspection,
+    build_revocation,
+    build_token_request,
+    decipher_introspection,
+    decipher_token,
+)
 
 _REMEDIES: Mapping[str | None, str] = {
     "invalid_client": "verify client_id and client_secret; if they are right, the ResMan Partner Portal's logs say "
@@ -33,7 +43,10 @@ _ANY_REMEDY = (
 
 
 class TokenRequester:
-    """Asks one token endpoint for tokens. `caller` has no credentials of its own; the secret is read each time."""
+    """Asks one authorization server for tokens and about them.
+
+    `caller` has no credentials of its own. The secret is read for each request, so that it can rotate.
+    """
 
     def __init__(
         self,
@@ -51,31 +64,43 @@ class TokenRequester:
         self._scopes = tuple(scopes)
         self._how = how
 
-    def request(self) -> Grant:
-        """A new token.
+    def request(self, scopes: Sequence[str] | None = None, purpose: Purpose = "work") -> Grant:
+        """A new token, for these scopes or those of the requester.
 
         Raises:
             AuthenticationError: the endpoint refused the client (`status_facts.error_code`), or does not exist.
             PermissionDeniedError: it refused the scopes (`invalid_scope`), or the caller's address (403).
             APIError: 429, 5xx and the network after the retries; an answer that is no token.
         """
+        asked = self._scopes if scopes is None else tuple(scopes)
         operation = build_token_request(
-            self._token_url, self._client_id, self._reveal_secret(), self._scopes, self._how
+            self._token_url, self._client_id, self._reveal_secret(), asked, self._how, purpose
         )
         try:
             answer = self._caller.perform(operation)
         except (AuthenticationError, BadRequestError, NotFoundError, PermissionDeniedError) as error:
-            raise self._refusal(error) from error
-        return decipher_token(answer, self._scopes, self._caller.facts(operation.name, answer.request_id))
+            raise _refusal(error, " ".join(asked)) from error
+        return decipher_token(answer, asked, self._caller.facts(operation.name, answer.request_id))
 
-    def _refusal(self, error: APIStatusError) -> APIStatusError:
-        facts, said = error.facts, error.status_facts
-        code = said.error_code
-        asked = " ".join(self._scopes)
-        message = (
-            f"{facts.operation} at {facts.connection}: no access token for the scopes {asked}: status {said.status}"
-            f"{f' {code}' if code else ''}: {_REMEDIES.get(code, _ANY_REMEDY)}"
-        )
-        if code == "invalid_scope" or (code is None and isinstance(error, PermissionDeniedError)):
-            return PermissionDeniedError(message, facts, replace(said, required_scope=asked))
-        return AuthenticationError(message, facts, said)
+    def introspect(self, url: str, token: str) -> Introspection:
+        """What the token opens now, as the endpoint at `url` says. Raises APIError and its kin."""
+        operation = build_introspection(url, self._client_id, self._reveal_secret(), token, self._how)
+        answer = self._caller.perform(operation)
+        return decipher_introspection(answer, self._caller.facts(operation.name, answer.request_id))
+
+    def revoke(self, url: str, token: str) -> str:
+        """The partner has revoked the token, or never knew it; the request's id. Raises APIError and its kin."""
+        operation = build_revocation(url, self._client_id, self._reveal_secret(), token, self._how)
+        return self._caller.perform(operation).request_id
+
+
+def _refusal(error: APIStatusError, asked: str) -> APIStatusError:
+    facts, said = error.facts, error.status_facts
+    code = said.error_code
+    message = (
+        f"{facts.operation} at {facts.connection}: no access token for the scopes {asked}: status {said.status}"
+        f"{f' {code}' if code else ''}: {_REMEDIES.get(code, _ANY_REMEDY)}"
+    )
+    if code == "invalid_scope" or (code is None and isinstance(error, PermissionDeniedError)):
+        return PermissionDeniedError(message, facts, replace(said, required_scope=asked))
+    return AuthenticationError(message, facts, said)
