@@ -40,12 +40,12 @@ def data_to_read() -> DataDirectory:
 
 
 @contextmanager
-def sole(path: Path, otherwise: str) -> Iterator[None]:
+def sole(path: Path, otherwise: str) -> Iterator[int]:
     """Holds the lock file inside. Raises UsageError with the sentence `otherwise` when another process holds it."""
     with open_lock(path) as descriptor:
         if not try_lock(descriptor):
             raise UsageError(otherwise)
-        yield
+        yield descriptor
 
 
 @contextmanager

@@ -9,14 +9,12 @@ gone when the command is, by the kernel's word.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -26,6 +24,7 @@ import typer
 from partner_pipelines.cli.places import open_lock, place_settings, try_lock
 from partner_pipelines.errors import PartnerPipelinesError, StateError, UsageError
 from partner_pipelines.settings import load_settings, needs_sandbox, read_environment, with_sandbox
+from partner_pipelines.state.children import ends_with_us
 from partner_pipelines.state.data_directory import DataDirectory, open_data_directory
 from partner_pipelines.state.files import make_directory, state_errors, write_atomically
 from partner_pipelines.state.stop import StopSignal
@@ -33,7 +32,6 @@ from partner_pipelines.state.stop import StopSignal
 STOP_SECONDS = 5
 MODULE = "partner_pipelines.sandbox"
 _LOOK_SECONDS = 0.1
-_PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
@@ -152,7 +150,7 @@ def _child(options: Sequence[str], lock: int) -> Iterator[dict[str, str]]:
             stderr=complaints,
             start_new_session=True,  # Ctrl-C is for us; we end it ourselves, after our last request
             pass_fds=[lock],
-            preexec_fn=_ends_with_us(),  # noqa: PLW1509 - the command has no thread yet
+            preexec_fn=ends_with_us(),  # noqa: PLW1509 - the command has no thread yet
         )
         try:
             assert process.stdout is not None
@@ -163,18 +161,6 @@ def _child(options: Sequence[str], lock: int) -> Iterator[dict[str, str]]:
             yield environment
         finally:
             _end(process)
-
-
-def _ends_with_us() -> Callable[[], None]:
-    """For the child, before it becomes the sandbox: SIGTERM when this process dies, even of SIGKILL."""
-    libc, us = ctypes.CDLL(None), os.getpid()
-
-    def prepare() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
-        if os.getppid() != us:  # we died in between
-            os._exit(1)
-
-    return prepare
 
 
 def _command(options: Sequence[str]) -> list[str]:

@@ -24,11 +24,11 @@ def run_up(port: int) -> None:
         settings.require_any_connection()
         data = open_data_directory(settings.data_dir, settings.environment)
         # Two daemons on one DAGSTER_HOME would both run the schedules
-        with sole(data.state / "up.lock", f"another up serves {data.root} already"):
+        with sole(data.state / "up.lock", f"another up serves {data.root} already") as lock:
             typer.echo("Starting Dagster …", err=True)
             from partner_pipelines.defs.serving import serve
 
-            with serve(settings, environ, port=port, stop=stop) as served:
+            with serve(settings, environ, port=port, stop=stop, held=[lock]) as served:
                 typer.echo(f"Data directory: {data.root}")
                 typer.echo(f"Dagster's UI:   {served.url}   (ready after {time.monotonic() - began:.0f} s)")
                 typer.echo("Schedules and sensors run. Ctrl-C ends all of it.")

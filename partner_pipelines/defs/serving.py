@@ -1,13 +1,13 @@
 """Dagster's UI and daemon as children of `up`: three processes that share one code server.
 
 Each child has a session of its own, so that Ctrl-C comes to us alone and we end them, with all they have started.
+When we are killed, the kernel tells the children and the guardian ends what they have started.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -19,18 +19,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from partner_pipelines.defs import CODE_LOCATION
+from partner_pipelines.defs.guardian import end_groups, guardian
 from partner_pipelines.defs.home import home_environment
 from partner_pipelines.defs.schedules import SWITCH
 from partner_pipelines.errors import StateError, UsageError
 from partner_pipelines.settings import Settings
+from partner_pipelines.state.children import ends_with_us
 from partner_pipelines.state.data_directory import open_data_directory
 from partner_pipelines.state.files import make_directory, state_errors
 from partner_pipelines.state.stop import StopSignal
 
 HOST = "127.0.0.1"
 READY_DEADLINE_SECONDS = 120.0
-# A run that is under way lands what it has and ends as canceled
-STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.05
 CODE_SOCKET = "code.sock"
 
@@ -68,7 +68,9 @@ class Served:
 
 
 @contextmanager
-def serve(settings: Settings, environ: Mapping[str, str], *, port: int, stop: StopSignal) -> Iterator[Served]:
+def serve(
+    settings: Settings, environ: Mapping[str, str], *, port: int, stop: StopSignal, held: Sequence[int] = ()
+) -> Iterator[Served]:
     """The UI answers at `url`, schedules and sensors run; all of it has ended afterwards. Prints nothing.
 
     Args:
@@ -76,6 +78,7 @@ def serve(settings: Settings, environ: Mapping[str, str], *, port: int, stop: St
         environ: The environment of the children, a sandbox's variables among them.
         port: On 127.0.0.1: whoever reaches the UI may start runs and report materializations.
         stop: Gives up waiting for readiness.
+        held: Descriptors of locks that are free only when everything has ended, even if this process is killed.
 
     Raises:
         UsageError: the port is taken.
@@ -90,11 +93,14 @@ def serve(settings: Settings, environ: Mapping[str, str], *, port: int, stop: St
     with ExitStack() as undo:
         place = Path(tempfile.mkdtemp(prefix="partner-pipelines-"))
         undo.callback(shutil.rmtree, place, ignore_errors=True)
+        watch = undo.enter_context(guardian(place, held))
         undo.callback(_end_all, served.children)
         for name, command in _commands(place, port).items():
             if name == "daemon":  # it looks at the code server once, and again a minute later
                 _wait_until((place / CODE_SOCKET).exists, served, stop)
-            served.children.append(_start(name, command, variables, logs / f"{name}.log"))
+            child = _start(name, command, variables, logs / f"{name}.log")
+            served.children.append(child)
+            watch(child.process.pid)
         _wait_until(lambda: _answers(port), served, stop)
         yield served
 
@@ -127,6 +133,7 @@ def _start(name: str, command: Sequence[str], environ: Mapping[str, str], log: P
             stdout=descriptor,
             stderr=descriptor,
             start_new_session=True,
+            preexec_fn=ends_with_us(),  # noqa: PLW1509 - the command has no thread yet
         )
     finally:
         os.close(descriptor)
@@ -161,30 +168,13 @@ def _check_free(port: int) -> None:
 
 
 def _end_all(children: Sequence[Child]) -> None:
-    """Every process of every child's group has ended: asked first, killed after a while."""
-    for child in reversed(children):
-        _signal(child, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS
-    while any(_lives(child) for child in children) and time.monotonic() < deadline:
-        time.sleep(_POLL_SECONDS)
+    """Every process of every child's group has ended."""
+    end_groups(
+        [child.process.pid for child in reversed(children)],
+        reap=lambda: [child.process.poll() for child in children],
+    )
     for child in children:
-        _signal(child, signal.SIGKILL)
         child.process.wait()
-
-
-def _lives(child: Child) -> bool:
-    """Whether anybody of the child's group is left."""
-    child.process.poll()
-    try:
-        os.killpg(child.process.pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _signal(child: Child, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(child.process.pid, number)
 
 
 def _last_line(log: Path) -> str:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 OURS = ("PARTNER_", "RESMAN_", "OPENMOOVE_", "DAGSTER_")
@@ -68,6 +68,17 @@ class Program:
     def processes(self) -> list[str]:
         """The command lines of processes that work in this data directory."""
         return [line for line in command_lines() if str(self.place) in line]
+
+    def living(self) -> dict[int, str]:
+        """The processes that were started for this data directory, whatever their command lines say; by id."""
+        variable = f"PARTNER_DATA_DIR={self.place}".encode()
+        found: dict[int, str] = {}
+        for directory in Path("/proc").iterdir():
+            if directory.name.isdigit():
+                with suppress(OSError):
+                    if variable in (directory / "environ").read_bytes().split(b"\0"):
+                        found[int(directory.name)] = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        return found
 
 
 def command_lines() -> Iterator[str]:
