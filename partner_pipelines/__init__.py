@@ -5,6 +5,7 @@ The map of the house (imports go one way, downwards; setup.cfg holds that as con
     cli/             the partner-pipelines command: parse, call, print
     definitions.py   the one Dagster Definitions object
     defs/            Dagster, thin over sync/
+    receiver/        takes webhooks: verify, store, acknowledge
     sync/            the ways through the house: plan, fetch, tokenise, land, load
     warehouse/       DuckDB: one writer, staged merges, immutable published copies
     partners/        the two clients and the transport below them

@@ -117,6 +117,24 @@ def up(*, port: Annotated[int, typer.Option(min=1, max=65535, help="Of Dagster's
 
 
 @app.command()
+def receiver(
+    *,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where it listens.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 8090,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="How many processes; without it one a core, at most 4.")
+    ] = None,
+) -> None:
+    """Take OpenMoove's webhooks until Ctrl-C: POST /webhooks/openmoove; GET /healthz says whether it can.
+
+    The first line is JSON: `ready` and `url`.
+    """
+    from partner_pipelines.cli.receiver import run_receiver
+
+    run_receiver(host, port, workers)
+
+
+@app.command()
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement that reads.")],
     *,
@@ -127,6 +145,18 @@ def query(
     from partner_pipelines.cli.query import run_query_command
 
     run_query_command(sql, form, full=full)
+
+
+@app.command()
+def purge(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove what is older than PARTNER_RUNS_KEEP and PARTNER_AUDIT_KEEP say; `up` does it once a day."""
+    from partner_pipelines.cli.purge import run_purge
+
+    run_purge(dry_run=dry_run, as_json=as_json)
 
 
 @audit_app.command()

@@ -116,6 +116,11 @@ def _kept_options(data: DataDirectory) -> list[str]:
     return [*options, "--state-dir", str(_kept(data))]
 
 
+def running_sandbox() -> dict[str, str] | None:
+    """The environment of the sandbox that runs on this data directory, if one does."""
+    return _running(_note_of(DataDirectory(place_settings().data_dir)))
+
+
 def _running(note: Path) -> dict[str, str] | None:
     """The environment of the sandbox that runs, by its note; None when there is none or its process is dead."""
     try:
