@@ -10,6 +10,7 @@ import dagster as dg
 from partner_pipelines.defs import audit, openmoove, resman
 from partner_pipelines.defs.checks import CHECKS
 from partner_pipelines.defs.executors import EXECUTORS
+from partner_pipelines.defs.purge import build_purge_schedule, purge
 from partner_pipelines.defs.resources import PartnerHouse
 from partner_pipelines.defs.schedules import build_schedules
 from partner_pipelines.defs.sensors import dead_runs_are_failed
@@ -21,7 +22,8 @@ _tables = (*resman.TABLES, *openmoove.TABLES, audit.CALLS)
 defs = dg.Definitions(
     assets=[*resman.ASSETS, openmoove.openmoove_tables, audit.api_calls, audit.build_runs(_tables)],
     asset_checks=[*CHECKS, openmoove.current_milestone_agrees],
-    schedules=build_schedules(_settings.timezone),
+    jobs=[purge],
+    schedules=[*build_schedules(_settings.timezone), build_purge_schedule(_settings.timezone)],
     sensors=[dead_runs_are_failed],
     executor=EXECUTORS[_settings.executor],
     resources={"house": PartnerHouse()},

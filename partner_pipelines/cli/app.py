@@ -159,6 +159,18 @@ def purge(
     run_purge(dry_run=dry_run, as_json=as_json)
 
 
+@app.command()
+def purge(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove what is older than PARTNER_RUNS_KEEP and PARTNER_AUDIT_KEEP say; `up` does it once a day."""
+    from partner_pipelines.cli.purge import run_purge
+
+    run_purge(dry_run=dry_run, as_json=as_json)
+
+
 @audit_app.command()
 def verify(*, as_json: Json = False) -> None:
     """Check the whole trail; name the first bad record; exit status 1 if there is any."""

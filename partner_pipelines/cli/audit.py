@@ -30,6 +30,8 @@ def _sentences(report: VerifyReport) -> list[str]:
         f"{tail.segment} line {tail.line}: incomplete; {'its writer lives' if tail.living else 'its process died'}"
         for tail in report.torn_tails
     ]
+    if report.purged:
+        lines.append(f"{_purged_records(report):,} records in {len(report.purged):,} segments were purged, on record")
     verdict = f"{len(report.problems)} bad" if report.problems else "all chains hold"
     return [*lines, f"{report.records:,} records in {report.segments:,} segments: {verdict}"]
 
@@ -39,6 +41,11 @@ def _facts(report: VerifyReport) -> dict[str, object]:
         "success": not report.problems,
         "segments": report.segments,
         "records": report.records,
+        "purged": {"segments": len(report.purged), "records": _purged_records(report)},
         "problems": [{"segment": p.segment, "line": p.line, "what": p.what} for p in report.problems],
         "torn_tails": [{"segment": t.segment, "line": t.line, "living": t.living} for t in report.torn_tails],
     }
+
+
+def _purged_records(report: VerifyReport) -> int:
+    return sum(segment.records for segment in report.purged.values())

@@ -39,6 +39,17 @@ def data_to_read() -> DataDirectory:
     return DataDirectory(settings.data_dir)
 
 
+def existing_data(settings: Settings) -> DataDirectory:
+    """The data directory for a command that makes none, opened as `open_data_directory` does. Raises UsageError too."""
+    with state_errors("read", settings.data_dir):
+        found = (settings.data_dir / STAMP).exists()
+    if not found:
+        raise UsageError(
+            f"{settings.data_dir} is no data directory: nothing was synced yet, or PARTNER_DATA_DIR is wrong"
+        )
+    return open_data_directory(settings.data_dir, settings.environment)
+
+
 @contextmanager
 def sole(path: Path, otherwise: str) -> Iterator[int]:
     """Holds the lock file inside. Raises UsageError with the sentence `otherwise` when another process holds it."""

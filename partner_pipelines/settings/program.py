@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,11 +16,13 @@ from partner_pipelines.settings.declared import About, Declared
 from partner_pipelines.settings.secret_references import TAKES as TAKES_SECRET
 from partner_pipelines.settings.secret_references import SecretReference
 from partner_pipelines.settings.values import (
+    TAKES_KEEP,
     TAKES_SWITCH,
     AbsolutePath,
     AnySecret,
     CaBundle,
     Directory,
+    Keep,
     Secrets,
     Switch,
     Timezone,
@@ -71,6 +74,18 @@ class ProgramSettings(Declared):
         About("the key that signs checkpoints", takes=TAKES_SECRET, default="made in state/", hidden=True),
     ] = None
     audit_copy: Annotated[Directory | None, About("a second place for checkpoints", takes="a directory")] = None
+    audit_keep: Annotated[
+        Keep,
+        About(
+            "how long the trail's segments are kept once their calls are in audit.api_calls",
+            takes=TAKES_KEEP,
+            default="forever",
+        ),
+    ] = None
+    runs_keep: Annotated[
+        Keep,
+        About("how long Dagster's runs are kept, their events and logs", takes=TAKES_KEEP, default="30d"),
+    ] = timedelta(days=30)
     max_wait_seconds: Annotated[
         float,
         Field(ge=0, le=3600),

@@ -41,6 +41,27 @@ def trail_damage(connection: DuckDBPyConnection) -> list[str]:
     return [sentence for (sentence,) in found.fetchall()]
 
 
+def read_whole(connection: DuckDBPyConnection) -> dict[str, int]:
+    """The segments whose every record is loaded, and of which none will follow; with the bytes that were read."""
+    damaged = connection.execute("SELECT segment FROM internal.segments WHERE damage IS NOT NULL").fetchall()
+    return {
+        segment: position.offset
+        for segment, position in _positions(connection).items()
+        if position.finished and (segment,) not in damaged
+    }
+
+
+def _positions(connection: DuckDBPyConnection) -> dict[str, SegmentPosition]:
+    found = connection.execute("SELECT segment, position FROM internal.segments").fetchall()
+    return {segment: SegmentPosition.from_json(text) for segment, text in found}
+
+
+def _insert(connection: DuckDBPyConnection, statement: str, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        with json_lines(rows) as file:
+            execute(connection, sql(statement), {"file": file})
+
+
 def _positions(connection: DuckDBPyConnection) -> dict[str, SegmentPosition]:
     found = connection.execute("SELECT segment, position FROM internal.segments").fetchall()
     return {segment: SegmentPosition.from_json(text) for segment, text in found}

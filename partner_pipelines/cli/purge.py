@@ -1,0 +1,52 @@
+"""`purge`: what is older than the settings keep it goes, as the daily job does it."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import typer
+
+from partner_pipelines.cli.places import existing_data, place_settings
+
+if TYPE_CHECKING:
+    from partner_pipelines.defs.purge import Purge
+
+_SETTINGS = ("PARTNER_DATA_DIR", "PARTNER_ENV", "PARTNER_RUNS_KEEP", "PARTNER_AUDIT_KEEP")
+
+
+def run_purge(*, dry_run: bool, as_json: bool) -> None:
+    """Purges and says what went. Raises UsageError, SettingsError, StateError."""
+    settings = place_settings(*_SETTINGS)
+    data = existing_data(settings)
+    from partner_pipelines.defs.home import open_instance
+    from partner_pipelines.defs.purge import purge_old
+
+    with open_instance(data) as instance:
+        purge = purge_old(instance, settings, data, dry_run=dry_run)
+    verb = "would go" if dry_run else "are gone"
+    trail = purge.trail
+    typer.echo(f"Runs kept {_words(settings.runs_keep)}: {len(purge.runs):,} {verb}")
+    typer.echo(
+        f"Trail kept {_words(settings.audit_keep)}: {len(trail.purged):,} segments of {trail.records:,} records {verb}"
+    )
+    for segment, reason in trail.kept.items():
+        typer.echo(f"{segment} stays: {reason}")
+    if as_json:
+        typer.echo(json.dumps(_facts(purge, dry_run=dry_run)))
+
+
+def _words(keep: timedelta | None) -> str:
+    return "for ever" if keep is None else f"{keep.days}d"
+
+
+def _facts(purge: Purge, *, dry_run: bool) -> dict[str, object]:
+    return {
+        "success": True,
+        "dry_run": dry_run,
+        "runs": len(purge.runs),
+        "segments": len(purge.trail.purged),
+        "records": purge.trail.records,
+        "kept": purge.trail.kept,
+    }
