@@ -41,8 +41,9 @@ class CallIntent:
 class CallOutcome:
     """How it ended. `status` is None where no status line came; `bytes` counts the body as it came over the wire.
 
-    `body_hash` is a keyed hash of the unpacked body, `error` names the error's
-    class and a sentence without data.
+    `items` says how many the answer holds: the rows of a list, 1 for any other JSON object; None where it is no JSON of
+    these two kinds, and for whatever is no answer. `body_hash` is a keyed hash of the unpacked body, `error` names the
+    error's class and a sentence without data.
     """
 
     finished_at: datetime
@@ -50,6 +51,7 @@ class CallOutcome:
     outcome: OutcomeWord
     latency_ms: float
     bytes: int
+    items: int | None = None
     error: str | None = None
     body_hash: str | None = None
     retry_after_seconds: float | None = None

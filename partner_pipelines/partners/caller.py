@@ -13,6 +13,7 @@ import httpx
 from partner_pipelines import __version__
 from partner_pipelines.errors import APIError, AuthenticationError, CallFacts
 from partner_pipelines.models.call import Purpose
+from partner_pipelines.partners.bodies import Body
 from partner_pipelines.partners.ports import Credentials, Stop
 from partner_pipelines.partners.retry import RetryRules, decide
 from partner_pipelines.partners.statuses import error_for
@@ -60,7 +61,7 @@ class Answer:
 
     status: int
     headers: httpx.Headers = field(repr=False)
-    body: bytes = field(repr=False)
+    body: Body = field(repr=False)
     request_id: str
     started_at: datetime
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json
 
 from partner_pipelines.errors import APIResponseError, CallFacts
+from partner_pipelines.partners.bodies import Body
 
 Row = TypeVar("Row")
 
@@ -45,10 +45,10 @@ class Page(Generic[Row]):
         return [item.id for item in items] + [("rejected", repr(row.raw)) for row in self.rows.rejected]
 
 
-def parse_json(body: bytes, facts: CallFacts) -> Any:
-    """The body's JSON value. Raises APIResponseError for what is none; NaN and infinities are none (RFC 8259 6)."""
+def parse_json(body: Body, facts: CallFacts) -> Any:
+    """The body's JSON value. Raises APIResponseError for what is none."""
     try:
-        return from_json(body, allow_inf_nan=False)
+        return body.take_json()
     except ValueError as error:
         # jiter's sentence names line and column, never the content
         raise APIResponseError(f"{facts.operation}: the body is not JSON ({error})", facts) from None

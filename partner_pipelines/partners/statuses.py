@@ -57,7 +57,7 @@ def error_for(response: httpx.Response, facts: CallFacts, scope: str | None) -> 
         return RedirectRefusedError(f"{facts.operation}: status {status} points elsewhere; it is not followed", facts)
     kind = _kind(status)
     answer = received(response)
-    body = _json(answer.body)
+    body = _json(answer.body.content)
     challenge = dict(_CHALLENGE_PARAMETER.findall(response.headers.get("www-authenticate", "")))
     retry_after = answer.rate_words.retry_after_seconds
     if status == 429 and retry_after is None:

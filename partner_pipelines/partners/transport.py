@@ -27,7 +27,7 @@ from partner_pipelines.errors import (
     CallFacts,
 )
 from partner_pipelines.models.call import CallIntent, CallOutcome, OutcomeWord, Purpose
-from partner_pipelines.partners.bodies import BodyTooLarge, UnreadableEncoding, read_bounded, unpack_bounded
+from partner_pipelines.partners.bodies import Body, BodyTooLarge, UnreadableEncoding, read_bounded, unpack_bounded
 from partner_pipelines.partners.ports import BodyHash, CallRecorder, RateWords, RequestBudget, Stop
 from partner_pipelines.partners.rate_words import read_rate_words
 from partner_pipelines.partners.wire import build_wire
@@ -104,7 +104,7 @@ class Received:
     `body` is unpacked. The response's own `content` was never read: httpx would unpack it without a bound.
     """
 
-    body: bytes = field(repr=False)
+    body: Body = field(repr=False)
     request_id: str
     started_at: datetime
     rate_words: RateWords
@@ -166,11 +166,12 @@ class Audited(httpx.BaseTransport):
         exchange = _Exchange(self._wire, self._limits, attempt, request_id)
         began = time.perf_counter()
         try:
-            response, body = exchange.run(request)
+            response, content = exchange.run(request)
         except APIError as error:
             self._record_failure(request_id, exchange, began, error)
             raise
         words = read_rate_words(response.headers)
+        body = Body(content)
         self._recorder.record_outcome(request_id, self._outcome(exchange, began, body, words))
         response.extensions[RECEIVED] = Received(body, request_id, intent.started_at, words)
         return response
@@ -193,15 +194,17 @@ class Audited(httpx.BaseTransport):
             ),
         )
 
-    def _outcome(self, exchange: _Exchange, began: float, body: bytes, words: RateWords) -> CallOutcome:
+    def _outcome(self, exchange: _Exchange, began: float, body: Body, words: RateWords) -> CallOutcome:
+        outcome = word_of(exchange.status)
         return CallOutcome(
             finished_at=now(),
             status=exchange.status,
-            outcome=word_of(exchange.status),
+            outcome=outcome,
             latency_ms=_milliseconds_since(began),
             bytes=exchange.wire_bytes,
+            items=body.count_items() if outcome == "ok" else None,
             error=exchange.lost_body,
-            body_hash=self._body_hash(body) if body else None,
+            body_hash=self._body_hash(body.content) if body.content else None,
             retry_after_seconds=words.retry_after_seconds if exchange.status in {429, 503} else None,
         )
 

@@ -21,7 +21,9 @@ def intent(operation: str = "openmoove.detail", **changes: str) -> CallIntent:
 
 
 def outcome(status: int = 200) -> CallOutcome:
-    return CallOutcome(finished_at=MOMENT, status=status, outcome="ok", latency_ms=12.5, bytes=321, body_hash="c0ffee")
+    return CallOutcome(
+        finished_at=MOMENT, status=status, outcome="ok", latency_ms=12.5, bytes=321, items=8, body_hash="c0ffee"
+    )
 
 
 def open_trail(segments: Path) -> AuditTrail:

@@ -312,7 +312,7 @@ def test_each_call_of_killed_writers_is_read_once_whatever_the_moments(
     assert len(set(rows) - sent) <= 12  # a writer killed between its intent and its word
     assert done < sent
     assert all(rows[request_id]["outcome"] == "ok" for request_id in done)
-    assert loader.outcomes["unknown"] >= len(sent) // 7
+    assert loader.outcomes["unknown"] >= len(sent - done) - 12  # a writer killed between an outcome and its word
     assert not loader.damage
     assert len(loader.events) == len({(event["segment"], event["line"]) for event in loader.events})
     report = verify(segments)

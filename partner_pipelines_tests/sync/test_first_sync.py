@@ -15,7 +15,7 @@ from partner_pipelines_tests.sync.expected import (
     sandbox_tables,
     texts_of_published,
 )
-from partner_pipelines_tests.sync.program import LIST_DUE, Program, Synced
+from partner_pipelines_tests.sync.program import KINDS, LIST_DUE, Program, Synced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +73,21 @@ def test_the_sandbox_log_and_the_audit_agree_request_by_request(after_first: Pro
         for one in after_first.calls()
     }
     assert audited == logged
+
+
+def test_the_audit_says_of_each_answer_how_many_items_it_held(after_first: Program) -> None:
+    """Every list of this sandbox fits on one page, but ResMan's: those of its pages sum up to its rows."""
+    rows = after_first.sandbox.rows
+    steps = {f"{one['id']}": len(one["milestones"]) for one in rows("openmoove_properties")}
+    expected = {("get_property_detail", key): 1 for key in steps}
+    expected |= {("get_milestones", key): count for key, count in steps.items()}
+    expected |= {("list_properties", ""): len(steps), ("request_token", ""): 1}
+    expected |= {(f"list_{kind}", ""): len(rows(f"resman_{kind}")) for kind in KINDS}
+    asked = "regexp_extract(url, '/properties/([0-9]+)/', 1)"
+    found = after_first.query(
+        f"SELECT operation, {asked} AS property, CAST(sum(items) AS BIGINT) AS items FROM audit.api_calls GROUP BY ALL"
+    )
+    assert {(one["operation"], one["property"]): one["items"] for one in found} == expected
 
 
 def test_every_row_names_a_call_that_is_in_the_audit(after_first: Program) -> None:

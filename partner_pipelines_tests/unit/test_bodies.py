@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import tracemalloc
 import zlib
 from collections.abc import Iterator
@@ -9,9 +10,54 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partner_pipelines.partners.bodies import BodyTooLarge, UnreadableEncoding, read_bounded, unpack_bounded
+from partner_pipelines.partners.bodies import Body, BodyTooLarge, UnreadableEncoding, read_bounded, unpack_bounded
 
 BOUND = 1000
+
+
+@pytest.mark.parametrize(
+    ("body", "items"),
+    [
+        (b'[{"id": 1}, {"id": 2}]', 2),
+        (b"[]", 0),
+        (b'{"count": 250, "next": null, "previous": null, "results": [{"id": 1}, {"id": 2}, {"id": 3}]}', 3),
+        (b'{"count": 0, "next": null, "previous": null, "results": []}', 0),
+        (b'{"units": [{"id": "U1"}]}', 1),
+        (b'{"units": []}', 0),
+        (b'{"id": 7, "milestones": [{"id": 1}, {"id": 2}]}', 1),
+        (b'{"results": {"id": 7}}', 1),
+        (b'{"id": 7}', 1),
+        (b"{}", 1),
+        (b"7", None),
+        (b'"seven"', None),
+        (b"null", None),
+        (b"", None),
+        (b"<html>", None),
+        (b'[{"id": 1}, {"id"', None),
+        (b"[NaN]", None),
+        (b"[" * 100_000, None),
+    ],
+)
+def test_the_items_of_a_body_are_the_rows_of_a_list_or_the_one_object(body: bytes, items: int | None) -> None:
+    assert Body(body).count_items() == items
+
+
+@given(st.lists(st.dictionaries(st.text(), st.integers() | st.none() | st.text())))
+def test_what_was_counted_is_still_there_to_be_taken_as_often_as_one_likes(rows: list[dict[str, int | None]]) -> None:
+    body = Body(json.dumps(rows).encode())
+    assert body.count_items() == len(rows)
+    assert body.take_json() == body.take_json() == json.loads(body.content)
+
+
+def test_a_body_that_is_counted_and_taken_is_parsed_once() -> None:
+    body = Body(b'[{"id": 1}]')
+    body.count_items()
+    body.content = b"not parsed again"
+    assert body.take_json() == [{"id": 1}]
+
+
+def test_a_body_hides_what_it_holds() -> None:
+    assert "jane" not in repr(Body(b'{"email": "jane.doe@canary.example"}'))
 
 
 def test_a_body_of_exactly_the_bound_is_taken() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from partner_pipelines.clock import now
 from partner_pipelines.errors import APIResponseError, CallFacts
+from partner_pipelines.partners.bodies import Body
 from partner_pipelines.partners.caller import Answer, Operation
 from partner_pipelines.partners.resman.oauth import Grant, build_token_request, decipher_token
 
@@ -29,7 +30,7 @@ def built(secret: str = "s3cret", how: Any = "client_secret_post", client_id: st
 
 def granted(body: Any, asked: tuple[str, ...] = ("leads", "units")) -> Grant:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return decipher_token(Answer(200, httpx.Headers(), content, "r-1", now()), asked, FACTS)
+    return decipher_token(Answer(200, httpx.Headers(), Body(content), "r-1", now()), asked, FACTS)
 
 
 def test_the_request_is_the_documents_client_credentials_grant() -> None:

@@ -11,6 +11,7 @@ import pytest
 from partner_pipelines.clock import now
 from partner_pipelines.errors import APIResponseError, CallFacts
 from partner_pipelines.models.resman import Unit
+from partner_pipelines.partners.bodies import Body
 from partner_pipelines.partners.caller import Answer
 from partner_pipelines.partners.openmoove import operations as openmoove
 from partner_pipelines.partners.resman import operations as resman
@@ -23,7 +24,7 @@ OPENMOOVE = "https://api.openmoove.com/api/partners/"
 
 
 def answer(body: Any) -> Answer:
-    return Answer(200, httpx.Headers(), json.dumps(body).encode(), "r-1", now())
+    return Answer(200, httpx.Headers(), Body(json.dumps(body).encode()), "r-1", now())
 
 
 @pytest.mark.parametrize("kind", [UNITS, LEADS, EMPLOYEES, DOCUMENTS], ids=lambda kind: kind.name)

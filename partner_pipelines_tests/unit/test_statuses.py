@@ -24,6 +24,7 @@ from partner_pipelines.errors import (
     RedirectRefusedError,
     ServerError,
 )
+from partner_pipelines.partners.bodies import Body
 from partner_pipelines.partners.rate_words import read_rate_words
 from partner_pipelines.partners.statuses import error_for, field_errors_in
 from partner_pipelines.partners.transport import RECEIVED, Received, word_of
@@ -37,7 +38,7 @@ def error_of(
 ) -> APIError | None:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     response = httpx.Response(status, headers=headers)
-    response.extensions[RECEIVED] = Received(content, "r-1", now(), read_rate_words(response.headers))
+    response.extensions[RECEIVED] = Received(Body(content), "r-1", now(), read_rate_words(response.headers))
     return error_for(response, FACTS, scope)
 
 

@@ -26,7 +26,7 @@ def test_a_finished_call_is_there_at_the_next_opening_and_once(yard: Yard) -> No
     assert set(rows) == {first, waiting}
     row = rows[first]
     assert (row["status"], row["outcome"], row["latency_ms"], row["bytes"]) == (200, "ok", 12.5, 321)
-    assert (row["attempt"], row["purpose"], row["body_hash"]) == (1, "work", "c0ffee")
+    assert (row["attempt"], row["purpose"], row["body_hash"], row["items"]) == (1, "work", "c0ffee", 8)
     assert json.loads(row["sent"]) == {"name": "ab12"}
     assert row["started_at"].isoformat() == "2026-11-22T03:15:19+00:00"
     assert rows[waiting]["status"] == 404

@@ -54,8 +54,9 @@ def test_a_success_is_one_attempt_in_log_and_trail(bench: SandboxBench) -> None:
     assert bench.trail.words == ["ok"]
     assert bench.agrees()
     outcome = bench.trail.last
-    assert outcome.bytes == len(answer.body) > 0
-    assert outcome.body_hash == f"{len(answer.body)}"
+    assert outcome.bytes == len(answer.body.content) > 0
+    assert outcome.items == 1
+    assert outcome.body_hash == f"{len(answer.body.content)}"
     assert bench.trail.intents[answer.request_id].started_at == answer.started_at <= outcome.finished_at
 
 

@@ -19,6 +19,7 @@ CREATE TABLE IF NOT EXISTS audit.api_calls (
     outcome             VARCHAR,
     latency_ms          DOUBLE,
     bytes               BIGINT,
+    items               BIGINT,
     run_id              VARCHAR,
     scope               VARCHAR,
     error               VARCHAR,
@@ -45,6 +46,8 @@ COMMENT ON COLUMN audit.api_calls.outcome IS
     'ok, client_error, server_error, rate_limited, network_error, unknown [internal]';
 COMMENT ON COLUMN audit.api_calls.latency_ms IS 'Milliseconds from the begin to the end of the answer [internal]';
 COMMENT ON COLUMN audit.api_calls.bytes IS 'The body''s bytes as they came over the wire [internal]';
+COMMENT ON COLUMN audit.api_calls.items IS
+    'How many the answer holds: the rows of a list, 1 for another object; null where it is no JSON or no answer [internal]';
 COMMENT ON COLUMN audit.api_calls.run_id IS 'The run that called [internal]';
 COMMENT ON COLUMN audit.api_calls.scope IS 'The right with which the call was made [internal]';
 COMMENT ON COLUMN audit.api_calls.error IS 'The error''s class and a sentence without data [internal]';
