@@ -1,4 +1,4 @@
-"""The audit trail as a table, and the last step of every run.
+"""The audit trail as tables, and the last step of every run.
 
 The last step must run after everything else, whatever was skipped, in every executor. An asset with plain dependencies
 is skipped with the first of them that gave nothing; an asset without any may run first. So `audit/runs` is a graph
@@ -20,26 +20,40 @@ from partner_pipelines.defs.run_report import ROWS, asset_key, metadata_of
 from partner_pipelines.defs.table_assets import OWNERS, Event
 
 CALLS = "audit.api_calls"
+EVENTS = ("audit.token_events", "audit.scope_events")
 RUNS = "audit.runs"
 _COLUMNS = "dagster/column_schema"
 
 
+_GRAINS = {
+    CALLS: "One row per attempt at a call of a partner's API",
+    EVENTS[
+        0
+    ]: "One row per thing that happened to ResMan's access tokens: requested, issued, refused, …; never a token",
+    EVENTS[1]: "One row per scope that ResMan granted or withdrew",
+}
+
+
+def _trail_spec(table: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        asset_key(table),
+        group_name="audit",
+        description=(
+            f'{_GRAINS[table]}.\n\nSource: the audit trail, docs/design.md, "The trail\'s format".\n\n'
+            "Refresh: every hour, and whenever something is written to the warehouse."
+        ),
+        owners=OWNERS,
+        kinds={"python", "duckdb"},
+        tags={"personal_data": "none"},
+        metadata={"dagster/table_name": table},
+        skippable=True,
+    )
+
+
 @dg.multi_asset(
     name="audit__api_calls",
-    specs=[
-        dg.AssetSpec(
-            asset_key(CALLS),
-            group_name="audit",
-            description=(
-                "One row per attempt at a call of a partner's API.\n\nSource: the audit trail, docs/design.md, "
-                '"The trail\'s format".\n\nRefresh: every hour, and whenever something is written to the warehouse.'
-            ),
-            owners=OWNERS,
-            kinds={"python", "duckdb"},
-            tags={"personal_data": "none"},
-            metadata={"dagster/table_name": CALLS},
-        )
-    ],
+    specs=[_trail_spec(table) for table in _GRAINS],
+    can_subset=True,
     # It depends on nothing; where steps come one by one, it comes when the others have called.
     op_tags={"dagster/priority": "-50"},
 )
@@ -48,11 +62,12 @@ def api_calls(context: dg.AssetExecutionContext, house: PartnerHouse) -> Iterato
     from partner_pipelines.sync.audit import load_calls  # noqa: PLC0415 - httpx and DuckDB load with the work
 
     outcome = house.work(context, load_calls)
-    with sentences_only(context):
-        columns = {_COLUMNS: _columns(CALLS)}
-    yield dg.MaterializeResult(
-        asset_key=asset_key(CALLS), metadata=metadata_of(outcome.tables[CALLS], outcome) | columns
-    )
+    for table, result in outcome.tables.items():
+        if asset_key(table) not in context.selected_asset_keys:
+            continue
+        with sentences_only(context):
+            columns = {_COLUMNS: _columns(table)}
+        yield dg.MaterializeResult(asset_key=asset_key(table), metadata=metadata_of(result, outcome) | columns)
 
 
 @dg.op(out=dg.Out(dg.Nothing), description="Gives the last step a source that is never skipped.")

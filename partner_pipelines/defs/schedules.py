@@ -32,7 +32,7 @@ REFRESHES = (
     Refresh("refresh_payments", "payments_hourly", ("resman.payments",), "25 * * * *", "ResMan's payments"),
     Refresh("refresh_maintenance", "maintenance_hourly", ("resman.maintenance",), "30 * * * *", "ResMan's work orders"),
     Refresh("refresh_openmoove", "openmoove_hourly", openmoove.TABLES, "0 * * * *", "OpenMoove's four tables"),
-    Refresh("load_api_calls", "api_calls_hourly", (audit.CALLS,), "50 * * * *", "the audit trail"),
+    Refresh("load_api_calls", "api_calls_hourly", (audit.CALLS, *audit.EVENTS), "50 * * * *", "the audit trail"),
 )
 
 

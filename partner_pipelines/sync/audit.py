@@ -1,8 +1,10 @@
-"""The trail's finished calls as rows of `audit.api_calls`. Every opening of the working database does this first."""
+"""What the trail tells, as rows of the tables of `audit`. Every opening of the working database loads it first."""
 
 from __future__ import annotations
 
 from contextlib import closing
+
+from duckdb import DuckDBPyConnection
 
 from partner_pipelines.errors import UsageError
 from partner_pipelines.state.data_directory import DataDirectory
@@ -11,23 +13,36 @@ from partner_pipelines.sync.results import SyncOutcome, TableResult
 from partner_pipelines.warehouse.publish import publish
 from partner_pipelines.warehouse.reading import open_published
 
-TABLE = "audit.api_calls"
+TABLES = ("audit.api_calls", "audit.token_events", "audit.scope_events")
 
 
 def load_calls(house: House) -> SyncOutcome:
-    """Every call that has ended is in the published table. Raises StateError."""
-    before = _published_calls(house.data)
+    """Every call that has ended is in the published tables, and every event. Raises StateError."""
+    before = _published_rows(house.data)
     with house.warehouse.session():
         pass  # the opening loads the trail
     publish(house.warehouse)
-    rows = _published_calls(house.data)
-    return SyncOutcome({TABLE: TableResult(TABLE, rows=rows, inserted=rows - before, loaded=("trail",))})
+    after = _published_rows(house.data)
+    return SyncOutcome(
+        {
+            table: TableResult(table, rows=rows, inserted=rows - before.get(table, 0), loaded=("trail",))
+            for table, rows in after.items()
+        }
+    )
 
 
-def _published_calls(data: DataDirectory) -> int:
+def _published_rows(data: DataDirectory) -> dict[str, int]:
     try:
         with closing(open_published(data)) as database:
-            ((rows,),) = database.execute("SELECT count(*) FROM audit.api_calls").fetchall()
+            known = {name for (name,) in database.execute(_NAMES).fetchall()}
+            return {table: _count(database, table) for table in TABLES if table in known}
     except UsageError:
-        return 0  # nothing is published yet
+        return {}  # nothing is published yet
+
+
+_NAMES = "SELECT schema_name || '.' || table_name FROM duckdb_tables()"
+
+
+def _count(database: DuckDBPyConnection, table: str) -> int:
+    ((rows,),) = database.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608 - one of TABLES
     return int(rows)

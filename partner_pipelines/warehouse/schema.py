@@ -79,7 +79,7 @@ def _write_facts(connection: DuckDBPyConnection, facts: dict[str, str]) -> None:
 
 @lru_cache(maxsize=1)
 def _statements() -> tuple[str, ...]:
-    own = (sql("internal"), sql("api_calls"), sql("rejected_records"), sql("runs"))
+    own = tuple(map(sql, ("internal", "api_calls", "token_events", "scope_events", "rejected_records", "runs")))
     return (*own, *(statement for table in TABLES.values() for statement in create_statements(table)))
 
 

@@ -1,4 +1,4 @@
-"""The audit trail's finished calls become rows of audit.api_calls, each once.
+"""The audit trail's finished calls and its events become rows of the tables of `audit`, each once.
 
 How far each segment is read stands in the same transaction as what was read.
 """
@@ -21,12 +21,15 @@ from partner_pipelines.warehouse.sql_files import sql
 def load_trail(connection: DuckDBPyConnection, segments: Path) -> int:
     """Every call that has ended is in audit.api_calls afterwards, every event in internal.trail_events.
 
+    Those about tokens and scopes are in audit.token_events and audit.scope_events too.
     Call it inside a transaction. Returns the number of calls that came. Raises StateError, NewerSchemaError.
     """
     calls = events = 0
-    for read in read_segments(segments, _positions(connection)):
+    positions = _positions(connection)
+    for read in read_segments(segments, positions):
         _insert(connection, "load_calls", read.calls)
-        _insert(connection, "load_events", read.events)
+        _insert_events(connection, read, positions.get(read.segment, SegmentPosition()).line)
+        positions[read.segment] = read.position
         _keep_position(connection, read)
         calls += len(read.calls)
         events += len(read.events)
@@ -62,15 +65,11 @@ def _insert(connection: DuckDBPyConnection, statement: str, rows: Sequence[dict[
             execute(connection, sql(statement), {"file": file})
 
 
-def _positions(connection: DuckDBPyConnection) -> dict[str, SegmentPosition]:
-    found = connection.execute("SELECT segment, position FROM internal.segments").fetchall()
-    return {segment: SegmentPosition.from_json(text) for segment, text in found}
-
-
-def _insert(connection: DuckDBPyConnection, statement: str, rows: Sequence[dict[str, Any]]) -> None:
-    if rows:
-        with json_lines(rows) as file:
-            execute(connection, sql(statement), {"file": file})
+def _insert_events(connection: DuckDBPyConnection, read: SegmentRead, line: int) -> None:
+    _insert(connection, "load_events", read.events)
+    values: dict[str, Value] = {"segment": read.segment, "line": line}
+    for statement in ("load_token_events", "load_scope_events") if read.events else ():
+        execute(connection, sql(statement), values)
 
 
 def _keep_position(connection: DuckDBPyConnection, read: SegmentRead) -> None:

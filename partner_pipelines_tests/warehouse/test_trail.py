@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from partner_pipelines.clock import now
 from partner_pipelines.errors import WarehouseError
 from partner_pipelines.warehouse.trail import trail_damage
 from partner_pipelines_tests.state.support_trail import intent, open_trail, outcome
@@ -32,6 +33,29 @@ def test_a_finished_call_is_there_at_the_next_opening_and_once(yard: Yard) -> No
     assert rows[waiting]["status"] == 404
     (event,) = yard.read("FROM internal.trail_events")
     assert (event["event"], json.loads(event["facts"])) == ("token", {"granted": ["units"]})
+
+
+TOLD = {"event": "refused", "connection": "elm", "asked": ["units", "leads"], "error_code": "invalid_scope"}
+CHANGE = {"event_id": "e-1", "connection": "elm", "scope": "payments", "event": "granted", "via": "probe"}
+
+
+def test_events_of_tokens_and_scopes_have_tables_of_their_own(yard: Yard) -> None:
+    trail = open_trail(yard.data.segments)
+    trail.record_event("token", TOLD | {"request_id": "r-1"})
+    trail.record_event("scope", CHANGE | {"found_at": now()})
+    assert len(yard.read("FROM audit.scope_events")) == 1
+    trail.record_event("scope", CHANGE | {"found_at": now()})
+    trail.record_event("token", TOLD | {"event": "issued", "granted": [], "lifetime_seconds": 60})
+    trail.record_event("notification", {"audience": "admin_alert"})
+    trail.close()
+    first, second = yard.read("FROM audit.token_events ORDER BY line")
+    assert (first["asked"], first["granted"], first["request_id"]) == (["units", "leads"], None, "r-1")
+    assert (first["event"], first["connection"], first["error_code"]) == ("refused", "elm", "invalid_scope")
+    assert (second["event"], second["granted"], second["lifetime_seconds"]) == ("issued", [], 60)
+    (change,) = yard.read("FROM audit.scope_events")
+    assert (change["event_id"], change["scope"], change["event"], change["via"]) == (
+        "e-1", "payments", "granted", "probe",
+    )  # fmt: skip
 
 
 def test_calls_stay_though_the_work_after_them_fails(yard: Yard) -> None:
