@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import httpcore
 import httpx
 
 from partner_pipelines.clock import now
@@ -28,6 +27,7 @@ from partner_pipelines.errors import (
 )
 from partner_pipelines.models.call import CallIntent, CallOutcome, OutcomeWord, Purpose
 from partner_pipelines.partners.bodies import Body, BodyTooLarge, UnreadableEncoding, read_bounded, unpack_bounded
+from partner_pipelines.partners.http11 import ProtocolError
 from partner_pipelines.partners.ports import BodyHash, CallRecorder, RateWords, RequestBudget, Stop
 from partner_pipelines.partners.rate_words import read_rate_words
 from partner_pipelines.partners.wire import build_wire
@@ -37,13 +37,9 @@ __all__ = ["Attempt", "Audited", "Budgeted", "Unlimited", "WireLimits", "build_w
 ATTEMPT = "partner_attempt"
 RECEIVED = "partner_received"
 
-_TOO_LATE = (httpcore.TimeoutException, httpx.TimeoutException, TimeoutError)
+_TOO_LATE = (httpx.TimeoutException, TimeoutError)
 _BROKEN = (
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.ProxyError,
-    httpcore.UnsupportedProtocol,
-    httpcore.ConnectionNotAvailable,
+    ProtocolError,
     httpx.CookieConflict,
     httpx.HTTPError,
     httpx.InvalidURL,
@@ -127,7 +123,7 @@ class WireLimits:
     max_body_bytes: int = 32 * 1024 * 1024
 
     def timeouts(self, left: float) -> dict[str, float]:
-        """The timeouts for httpcore, none of them longer than what is left of the deadline."""
+        """The timeouts for the wire, none of them longer than what is left of the deadline."""
         return {
             "connect": min(self.connect_seconds, left),
             "read": min(self.read_seconds, left),
@@ -339,11 +335,12 @@ def word_of(status: int | None) -> OutcomeWord:
 
 
 def _reason(error: Exception) -> str:
-    """The class of what happened below httpcore, which hands it on as its argument; of certificates a little more."""
-    inner = error.args[0] if error.args and isinstance(error.args[0], Exception) else error
-    if isinstance(inner, ssl.SSLCertVerificationError):
-        return f"{inner.verify_message}: if this authority is to be trusted, add it to PARTNER_CA_BUNDLE"
-    return type(inner).__name__
+    """The class of what happened; of certificates and of what is no HTTP a little more."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"{error.verify_message}: if this authority is to be trusted, add it to PARTNER_CA_BUNDLE"
+    if isinstance(error, ProtocolError):
+        return str(error)
+    return type(error).__name__
 
 
 def _milliseconds_since(began: float) -> float:

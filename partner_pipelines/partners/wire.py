@@ -1,34 +1,35 @@
-"""The wire itself: HTTP/1.1 over httpcore, TLS 1.2 and above, every read and write within the attempt's deadline.
+"""The wire itself: connections, TLS 1.2 and above, every wait within the attempt's deadline.
 
-httpx's own transport gives each read the same timeout: a server that sends a byte of a header now and then holds it for
-hours. Here the time that is left bounds each of them. No proxy is taken from the environment; nothing is retried.
+Each read and write gets what is left of the deadline, so a server that sends a byte now and then holds nobody for
+hours. No proxy is taken from the environment, no redirect followed, nothing retried, nothing logged.
 """
 
 from __future__ import annotations
 
-import logging
+import select
+import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import httpcore
 import httpx
+
+from partner_pipelines.partners.http11 import AnswerReader, Head, request_head
+
+KEPT_SECONDS = 5.0
+"""How long a connection is kept for the next request; servers close idle ones soon after."""
+
+_PIECE_BYTES = 64 * 1024
+Origin = tuple[str, str, int]  # scheme, host, port
 
 
 def build_wire(ca_bundle: Path | None, *, connections: int = 32) -> Wire:
     """A wire that trusts the system's certificate authorities and those in `ca_bundle`."""
-    pool = httpcore.ConnectionPool(
-        ssl_context=_tls(ca_bundle),
-        max_connections=connections,
-        max_keepalive_connections=connections,
-        keepalive_expiry=5.0,
-        network_backend=_TimedBackend(),
-    )
-    return Wire(pool)
+    return Wire(_tls(ca_bundle), connections)
 
 
 @lru_cache(maxsize=8)
@@ -46,99 +47,143 @@ def _tls(ca_bundle: Path | None) -> ssl.SSLContext:
 class Wire(httpx.BaseTransport):
     """Sends a request and returns its answer with the body still to be read, by the thread that sent it.
 
-    Raises httpcore's exceptions, not httpx's. `request.extensions["deadline"]` is a time of `time.monotonic()`.
+    `request.extensions` hold `deadline`, a time of `time.monotonic()`, and `timeout`, seconds for connect, read, write
+    and pool. Raises TimeoutError, OSError, UnicodeError (a host that no resolver takes), http11.ProtocolError.
     """
 
-    def __init__(self, pool: httpcore.ConnectionPool) -> None:
-        _keep_out_of_logs()
-        self._pool = pool
+    def __init__(self, tls: ssl.SSLContext, connections: int) -> None:
+        self._tls = tls
+        self._slots = threading.BoundedSemaphore(connections)
+        self._idle: defaultdict[Origin, list[_Connection]] = defaultdict(list)
+        self._lock = threading.Lock()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """The answer's head; its stream reads the rest."""
-        _thread.deadline = request.extensions["deadline"]
+        time_left = _TimeLeft(request.extensions["deadline"], request.extensions["timeout"])
         url = request.url
-        answer = self._pool.handle_request(
-            httpcore.Request(
-                method=request.method,
-                url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-                headers=request.headers.raw,
-                content=request.stream,
-                extensions=request.extensions,
-            )
-        )
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer))
+        origin = (url.scheme, url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80))
+        head = request_head(request.method, url.raw_path, request.headers.raw)
+        if not self._slots.acquire(timeout=time_left.of("pool")):
+            raise TimeoutError("no connection was free")
+        connection = None
+        try:
+            connection = self._kept(origin) or _Connection(origin, self._connect(origin, time_left))
+            answer = connection.ask(head + request.content, time_left)
+        except BaseException:
+            self._release(connection, reusable=False)
+            raise
+        return httpx.Response(answer.status, headers=answer.fields, stream=_Body(self, connection, answer))
 
     def close(self) -> None:
-        """Closes the connections."""
-        self._pool.close()
+        """Closes the connections that are kept."""
+        with self._lock:
+            kept, self._idle = self._idle, defaultdict(list)
+        for connections in kept.values():
+            for connection in connections:
+                connection.close()
+
+    def _release(self, connection: _Connection | None, *, reusable: bool) -> None:
+        try:
+            if connection is not None and reusable:
+                connection.used_at = time.monotonic()
+                with self._lock:
+                    self._idle[connection.origin].append(connection)
+            elif connection is not None:
+                connection.close()
+        finally:
+            self._slots.release()
+
+    def _kept(self, origin: Origin) -> _Connection | None:
+        while True:
+            with self._lock:
+                kept = self._idle[origin]
+                if not kept:
+                    return None
+                connection = kept.pop()  # the last used: the others grow old and go
+            if connection.is_usable():
+                return connection
+            connection.close()
+
+    def _connect(self, origin: Origin, time_left: _TimeLeft) -> socket.socket:
+        scheme, host, port = origin
+        connected = socket.create_connection((host, port), timeout=time_left.of("connect"))
+        try:
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if scheme == "https":
+                connected.settimeout(time_left.of("connect"))
+                return self._tls.wrap_socket(connected, server_hostname=host)
+        except BaseException:
+            connected.close()
+            raise
+        return connected
+
+
+class _TimeLeft:
+    """How long each wait of one attempt may take."""
+
+    __slots__ = ("_deadline", "_timeouts")
+
+    def __init__(self, deadline: float, timeouts: Mapping[str, float]) -> None:
+        self._deadline = deadline
+        self._timeouts = timeouts
+
+    def of(self, what: str) -> float:
+        """Seconds, more than 0. Raises TimeoutError when the deadline is over."""
+        left = min(self._deadline - time.monotonic(), self._timeouts[what])
+        if left <= 0:
+            raise TimeoutError("the deadline is over")
+        return left
+
+
+class _Connection:
+    """One connection, used by one thread at a time."""
+
+    def __init__(self, origin: Origin, connected: socket.socket) -> None:
+        self.origin = origin
+        self.used_at = 0.0
+        self.reader = AnswerReader(self._receive)
+        self._socket = connected
+        self._time_left: _TimeLeft
+
+    def ask(self, request: bytes, time_left: _TimeLeft) -> Head:
+        """Sends the request; returns the answer's head."""
+        self._time_left = time_left
+        self._socket.settimeout(time_left.of("write"))
+        self._socket.sendall(request)  # the timeout bounds all of it
+        return self.reader.head()
+
+    def is_usable(self) -> bool:
+        """Not too old, and the server has neither closed it nor said anything unasked."""
+        if time.monotonic() - self.used_at > KEPT_SECONDS:
+            return False
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _receive(self) -> bytes:
+        self._socket.settimeout(self._time_left.of("read"))
+        return self._socket.recv(_PIECE_BYTES)
 
 
 class _Body(httpx.SyncByteStream):
-    def __init__(self, answer: httpcore.Response) -> None:
-        self._answer = answer
+    """Reads the body once; the connection is kept when it was read to its end, else closed."""
+
+    def __init__(self, wire: Wire, connection: _Connection, head: Head) -> None:
+        self._wire = wire
+        self._connection: _Connection | None = connection
+        self._head = head
+        self._is_whole = False
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._answer.iter_stream()
+        assert self._connection is not None
+        yield from self._connection.reader.body(self._head)
+        self._is_whole = True
 
     def close(self) -> None:
-        self._answer.close()
-
-
-_thread = threading.local()
-
-
-def _within(timeout: float | None) -> float:
-    """The timeout, cut to what is left of the deadline that this thread works under."""
-    left: float = _thread.deadline - time.monotonic()
-    if left <= 0:
-        raise httpcore.TimeoutException
-    return left if timeout is None else min(timeout, left)
-
-
-class _TimedStream(httpcore.NetworkStream):
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
-        self._stream = stream
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _within(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _within(timeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        return _TimedStream(self._stream.start_tls(ssl_context, server_hostname, _within(timeout)))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-class _TimedBackend(httpcore.NetworkBackend):
-    def __init__(self) -> None:
-        self._backend = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        timeout = _within(timeout)
-        return _TimedStream(self._backend.connect_tcp(host, port, timeout, local_address, socket_options))
-
-
-def _keep_out_of_logs() -> None:
-    # At DEBUG httpcore logs the answers' headers and quotes bytes of malformed ones; a level would not hold against
-    # whoever configures logging later.
-    for name in ("httpcore.connection", "httpcore.http11"):
-        logging.getLogger(name).addFilter(_refuse)
-
-
-def _refuse(_record: logging.LogRecord) -> bool:
-    return False
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            reusable = self._is_whole and self._head.keeps_open and connection.reader.is_empty
+            self._wire._release(connection, reusable=reusable)  # noqa: SLF001 - the wire's own other half
