@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,7 +12,7 @@ from partner_pipelines.cli.places import existing_data, place_settings
 if TYPE_CHECKING:
     from partner_pipelines.defs.purge import Purge
 
-_SETTINGS = ("PARTNER_DATA_DIR", "PARTNER_ENV", "PARTNER_RUNS_KEEP", "PARTNER_AUDIT_KEEP")
+_SETTINGS = ("PARTNER_DATA_DIR", "PARTNER_ENV", "PARTNER_RUNS_KEEP_DAYS", "PARTNER_AUDIT_KEEP_DAYS")
 
 
 def run_purge(*, dry_run: bool, as_json: bool) -> None:
@@ -27,18 +26,17 @@ def run_purge(*, dry_run: bool, as_json: bool) -> None:
         purge = purge_old(instance, settings, data, dry_run=dry_run)
     verb = "would go" if dry_run else "are gone"
     trail = purge.trail
-    typer.echo(f"Runs kept {_words(settings.runs_keep)}: {len(purge.runs):,} {verb}")
-    typer.echo(
-        f"Trail kept {_words(settings.audit_keep)}: {len(trail.purged):,} segments of {trail.records:,} records {verb}"
-    )
+    runs, audit = _words(settings.runs_keep_days), _words(settings.audit_keep_days)
+    typer.echo(f"Runs kept {runs}: {len(purge.runs):,} {verb}")
+    typer.echo(f"Trail kept {audit}: {len(trail.purged):,} segments of {trail.records:,} records {verb}")
     for segment, reason in trail.kept.items():
         typer.echo(f"{segment} stays: {reason}")
     if as_json:
         typer.echo(json.dumps(_facts(purge, dry_run=dry_run)))
 
 
-def _words(keep: timedelta | None) -> str:
-    return "for ever" if keep is None else f"{keep.days}d"
+def _words(keep_days: int | None) -> str:
+    return "for ever" if keep_days is None else f"{keep_days} days"
 
 
 def _facts(purge: Purge, *, dry_run: bool) -> dict[str, object]:

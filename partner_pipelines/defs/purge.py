@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -37,11 +37,11 @@ def purge_old(instance: dg.DagsterInstance, settings: Settings, data: DataDirect
         AuditUnavailableError, StateError, NewerSchemaError: no segment is gone whose record is not written.
     """
     purge = Purge()
-    if settings.runs_keep is not None:
+    if settings.runs_keep_days is not None:
         with storage_errors(data.dagster):
-            purge.runs = purge_runs(instance, now() - settings.runs_keep, dry_run=dry_run)
-    if settings.audit_keep is not None:
-        purge.trail = purge_trail(data, now() - settings.audit_keep, dry_run=dry_run)
+            purge.runs = purge_runs(instance, now() - timedelta(days=settings.runs_keep_days), dry_run=dry_run)
+    if settings.audit_keep_days is not None:
+        purge.trail = purge_trail(data, now() - timedelta(days=settings.audit_keep_days), dry_run=dry_run)
     return purge
 
 
@@ -103,7 +103,10 @@ def _delete_events(storage: SqlEventLogStorage, run_id: str) -> None:
         Path(path).unlink(missing_ok=True)
 
 
-@dg.op(out=dg.Out(dg.Nothing), description="Removes what is older than PARTNER_RUNS_KEEP and PARTNER_AUDIT_KEEP say.")
+@dg.op(
+    out=dg.Out(dg.Nothing),
+    description="Removes what is older than PARTNER_RUNS_KEEP_DAYS and PARTNER_AUDIT_KEEP_DAYS say.",
+)
 def purge_what_is_old(context: dg.OpExecutionContext) -> Iterator[dg.Output[None]]:
     """One purge; what went, and what was old enough and stays, is in the output's metadata."""
     with sentences_only(context):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,13 +15,13 @@ from partner_pipelines.settings.declared import About, Declared
 from partner_pipelines.settings.secret_references import TAKES as TAKES_SECRET
 from partner_pipelines.settings.secret_references import SecretReference
 from partner_pipelines.settings.values import (
-    TAKES_KEEP,
+    TAKES_KEEP_DAYS,
     TAKES_SWITCH,
     AbsolutePath,
     AnySecret,
     CaBundle,
     Directory,
-    Keep,
+    KeepDays,
     Secrets,
     Switch,
     Timezone,
@@ -74,18 +73,18 @@ class ProgramSettings(Declared):
         About("the key that signs checkpoints", takes=TAKES_SECRET, default="made in state/", hidden=True),
     ] = None
     audit_copy: Annotated[Directory | None, About("a second place for checkpoints", takes="a directory")] = None
-    audit_keep: Annotated[
-        Keep,
+    audit_keep_days: Annotated[
+        KeepDays,
         About(
             "how long the trail's segments are kept once their calls are in audit.api_calls",
-            takes=TAKES_KEEP,
+            takes=TAKES_KEEP_DAYS,
+            unit="days",
             default="forever",
         ),
     ] = None
-    runs_keep: Annotated[
-        Keep,
-        About("how long Dagster's runs are kept, their events and logs", takes=TAKES_KEEP, default="30d"),
-    ] = timedelta(days=30)
+    runs_keep_days: Annotated[
+        KeepDays, About("how long Dagster's runs are kept, their events and logs", takes=TAKES_KEEP_DAYS, unit="days")
+    ] = 30
     max_wait_seconds: Annotated[
         float,
         Field(ge=0, le=3600),

@@ -25,14 +25,14 @@ KNOWN_SCOPES = ("leads", "units", "employees", "documents", "payments", "mainten
 
 TAKES_ADDRESS = "an https:// address (http:// for loopback only)"
 TAKES_DURATION = "a number of s, m, h or d, like 90m, 6h or 24h; or 0"
-TAKES_KEEP = "a number of days from 1d to 36500d, like 90d; or forever"
+TAKES_KEEP_DAYS = "a whole number from 1 to 36500, or forever"
 TAKES_LIMITS = "a comma list of COUNT/SECONDS, like 1000/3600,100/60; empty for none"
 TAKES_SCOPES = f"words of {' '.join(KNOWN_SCOPES)}"
 TAKES_SWITCH = "true or false"
 
 _SWITCH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 _DURATION = re.compile(r"(\d{1,6})\s*([smhd])")
-_DAYS = re.compile(r"([1-9]\d{0,4})\s*d")
+_DAYS = re.compile(r"[1-9][0-9]{0,4}")
 _MOST_DAYS = 36_500
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _CONNECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -72,15 +72,14 @@ def parse_duration(value: object) -> timedelta:
     return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
 
 
-def parse_keep(value: object) -> timedelta | None:
-    """How long something is kept; None for ever. 0 is refused: nobody can know which of the two it means."""
+def parse_keep_days(value: object) -> int | None:
+    """How many days something is kept; None for ever. 0 is refused: it may be meant either way."""
     text = _text(value).lower()
     if text == "forever":
         return None
-    match = _DAYS.fullmatch(text)
-    if match is None or int(match[1]) > _MOST_DAYS:
+    if not _DAYS.fullmatch(text) or int(text) > _MOST_DAYS:
         raise ValueError
-    return timedelta(days=int(match[1]))
+    return int(text)
 
 
 def parse_scopes(value: object) -> tuple[str, ...]:
@@ -191,7 +190,7 @@ def refer_list(value: object, info: ValidationInfo) -> tuple[SecretReference, ..
 
 Switch = Annotated[bool, BeforeValidator(parse_switch)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-Keep = Annotated[timedelta | None, BeforeValidator(parse_keep)]
+KeepDays = Annotated[int | None, BeforeValidator(parse_keep_days)]
 Scopes = Annotated[tuple[str, ...], BeforeValidator(parse_scopes)]
 Words = Annotated[tuple[str, ...], BeforeValidator(parse_words)]
 Limits = Annotated[tuple[RateLimit, ...], BeforeValidator(parse_limits)]

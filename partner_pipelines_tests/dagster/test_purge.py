@@ -148,8 +148,8 @@ def test_the_daily_job_purges_runs_and_segments_and_tells_how_many(
 ) -> None:
     segment = _old_segment(data)
     ((calls,),) = published(data, "SELECT count(*) FROM audit.api_calls")
-    monkeypatch.setenv("PARTNER_AUDIT_KEEP", "90d")
-    assert load_settings().audit_keep == timedelta(days=90)
+    monkeypatch.setenv("PARTNER_AUDIT_KEEP_DAYS", "90")
+    assert load_settings().audit_keep_days == 90
     result = purge.execute_in_process(instance=instance)
     assert result.success
     assert _told(instance, result.run_id) == {"runs": 1, "segments": 1, "records": 5, "kept": {}}

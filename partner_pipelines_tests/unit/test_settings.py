@@ -263,3 +263,9 @@ def test_webhooks_can_be_received_before_there_is_a_key_to_call_with() -> None:
     found = {name: [secret.reveal() for secret in each] for name, each in settings.webhook_secrets.items()}
     assert found == {"openmoove": ["new", "old"]}
     assert load_settings({}).webhook_secrets == {}
+
+
+def test_runs_are_kept_for_a_month_and_the_trail_for_ever_unless_somebody_says_otherwise() -> None:
+    assert (load_settings({}).runs_keep_days, load_settings({}).audit_keep_days) == (30, None)
+    said = load_settings({"PARTNER_RUNS_KEEP_DAYS": "Forever", "PARTNER_AUDIT_KEEP_DAYS": " 400 "})
+    assert (said.runs_keep_days, said.audit_keep_days) == (None, 400)
