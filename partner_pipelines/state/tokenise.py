@@ -20,10 +20,17 @@ import orjson
 from partner_pipelines.models.fields import TokenForm
 from partner_pipelines.state.vault import VaultRow
 
+HIDDEN_NAME = "!"
+"""Stands in the vault between the column of unknown fields and the token of a name that may be a person's address.
+
+The value is then an object of this one name.
+"""
+
 _TOKEN_DIGITS = 28  # 112 bits: no two values of a warehouse meet
 _PHONE_ORNAMENTS = str.maketrans("", "", " \t\u00a0-().[]/")
 # A trunk zero after the country code, as in +44 (0)7700…, needs the long way
 _E164 = re.compile(r"\+(?!440)[1-9][0-9]{6,14}")
+_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _NO_DIGITS = re.compile(r"[^0-9]")
 
 
@@ -82,10 +89,18 @@ class Tokeniser:
     ) -> dict[str, str]:
         tokens: dict[str, str] = {}
         for name in sorted(unknown):
-            raw = raw_json(unknown[name])
-            kept.append(VaultRow(place.connection, place.kind, person_id, f"{place.extra}.{name}", raw, as_of))
-            tokens[name] = self.raw_token(raw)
+            shown, field, value = self._placed(place.extra, name, unknown[name])
+            raw = raw_json(value)
+            kept.append(VaultRow(place.connection, place.kind, person_id, field, raw, as_of))
+            tokens[shown] = self.raw_token(raw)
         return tokens
+
+    def _placed(self, extra: str, name: str, value: Any) -> tuple[str, str, Any]:
+        """The name that may be shown, the vault's field, the vault's value. A name that reads like none is hidden."""
+        if not name or _FIELD_NAME.fullmatch(name):
+            return name, f"{extra}.{name}", value
+        token = self.raw_token(name)
+        return token, f"{extra}{HIDDEN_NAME}{token}", {name: value}
 
     def _make(self, form: TokenForm, text: str) -> str:
         message = f"{form}\0{text}".encode("utf-8", "surrogatepass")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
+from partner_pipelines.state.tokenise import HIDDEN_NAME
 from partner_pipelines.state.vault import Vault
 from partner_pipelines.warehouse.decompose import REJECTED
 from partner_pipelines.warehouse.memory_file import json_lines
@@ -74,9 +75,11 @@ def _replacements(table: Table) -> list[str]:
 
 def _unknown_fields(extra: str) -> str:
     """The JSON object with each field's own JSON in it, in the place of its token."""
-    part = (
+    shown = (
         f"CAST(to_json(e.key) AS VARCHAR) || ':' || coalesce(p.kept[{literal(extra + '.')} || e.key], to_json(e.value))"
     )
+    hidden = f"p.kept[{literal(extra + HIDDEN_NAME)} || e.key]"
+    part = f"coalesce(substring({hidden}, 2, length({hidden}) - 2), {shown})"
     entries = f"map_entries(CAST(t.{quoted(extra)} AS MAP(VARCHAR, VARCHAR)))"
     joined = f"array_to_string(list_transform({entries}, lambda e: {part}), ',')"
     return f"CASE WHEN t.{quoted(extra)} IS NOT NULL THEN CAST('{{' || {joined} || '}}' AS JSON) END AS {quoted(extra)}"

@@ -118,6 +118,17 @@ def test_a_row_leaves_with_tokens_and_the_vault_gets_what_came() -> None:
     }
 
 
+def test_an_unknown_field_whose_name_is_no_name_hides_behind_a_token() -> None:
+    person = {"ada@example.com": 1, "Ada Lovelace": 2, "+12025550100": 3, "": 4, "smart_lock": 5}
+    row: dict[str, Any] = {"id": "L1", "extra": dict(person)}
+    kept = Tokeniser(KEY).tokenise(row, LEADS, "L1", AS_OF)
+    assert {name for name in row["extra"] if not name.startswith("raw_")} == {"", "smart_lock"}
+    assert len(row["extra"]) == len(person)
+    assert not any(name in repr(row) + "".join(found.field for found in kept) for name in list(person)[:3])
+    hidden = [json.loads(found.value) for found in kept if found.field.startswith("extra!raw_") and found.value]
+    assert sorted(hidden, key=str) == [{"+12025550100": 3}, {"Ada Lovelace": 2}, {"ada@example.com": 1}]
+
+
 def test_nothing_that_can_be_printed_shows_a_value() -> None:
     tokeniser = Tokeniser(KEY)
     kept = tokeniser.tokenise({"email": "canary@x.de"}, LEADS, "L1", AS_OF)

@@ -106,6 +106,11 @@ def test_the_answers_scope_is_what_is_granted(scope: str, expected: set[str]) ->
     assert granted(GOOD | {"scope": scope}).scope == expected
 
 
+def test_words_that_were_not_asked_for_and_read_like_no_scope_are_no_scopes() -> None:
+    echoed = f"leads payments.read client_secret={CANARY} {CANARY} ada@example.com Read-1 \u00e9"
+    assert granted({**GOOD, "scope": echoed}, asked=("leads", "Read-1")).scope == {"leads", "Read-1", "payments.read"}
+
+
 def test_a_lifetime_that_no_clock_could_be_set_by_is_cut_to_a_week() -> None:
     for lifetime in (10**12, 10**400, 1e300):
         assert granted(json.dumps(GOOD | {"expires_in": lifetime}).encode()).lifetime_seconds == 7 * 24 * 3600

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -24,6 +25,7 @@ ClientAuthentication = Literal["client_secret_post", "client_secret_basic"]
 REVOKE = "revoke_token"
 """The operation that a revoked connection may still carry out."""
 
+_SCOPE = re.compile(r"[a-z_.:]{1,40}")
 MAX_ANSWER_BYTES = 64 * 1024
 LONGEST_BELIEVED_SECONDS = 7 * 24 * 3600.0
 
@@ -172,9 +174,11 @@ def _lifetime(body: dict[str, Any], facts: CallFacts) -> float:
 
 
 def _scope(body: dict[str, Any], asked: Iterable[str], facts: CallFacts) -> frozenset[str]:
+    """What was asked for, and what else reads like a scope: this goes to the trail, and anything may stand there."""
     scope = body.get("scope")
     if scope is None:
         return frozenset(asked)
     if not isinstance(scope, str):
         raise APIResponseError(f"{facts.operation}: scope is not text", facts)
-    return frozenset(scope.split())
+    known = frozenset(asked)
+    return frozenset(word for word in scope.split() if word in known or _SCOPE.fullmatch(word))
