@@ -13,18 +13,19 @@ from partner_pipelines.defs.executors import EXECUTORS
 from partner_pipelines.defs.purge import build_purge_schedule, purge
 from partner_pipelines.defs.resources import PartnerHouse
 from partner_pipelines.defs.schedules import build_schedules
+from partner_pipelines.defs.scopes import scopes_sensor
 from partner_pipelines.defs.sensors import dead_runs_are_failed
 from partner_pipelines.settings import load_settings
 
 _settings = load_settings()
-_tables = (*resman.TABLES, *openmoove.TABLES, audit.CALLS)
+_tables = (*resman.TABLES, *openmoove.TABLES, audit.CALLS, *audit.EVENTS)
 
 defs = dg.Definitions(
     assets=[*resman.ASSETS, openmoove.openmoove_tables, audit.api_calls, audit.build_runs(_tables)],
     asset_checks=[*CHECKS, openmoove.current_milestone_agrees],
     jobs=[purge],
     schedules=[*build_schedules(_settings.timezone), build_purge_schedule(_settings.timezone)],
-    sensors=[dead_runs_are_failed],
+    sensors=[dead_runs_are_failed, scopes_sensor],
     executor=EXECUTORS[_settings.executor],
     resources={"house": PartnerHouse()},
 )

@@ -135,6 +135,33 @@ def receiver(
 
 
 @app.command()
+def scopes(*, as_json: Json = False) -> None:
+    """Show which scopes ResMan was asked for and which it grants; look for new ones."""
+    from partner_pipelines.cli.accounts import run_scopes
+
+    _end(run_scopes(as_json=as_json))
+
+
+ConnectionName = Annotated[str, typer.Argument(metavar="CONNECTION", help="The connection's name.")]
+
+
+@app.command()
+def revoke(connection: ConnectionName, *, as_json: Json = False) -> None:
+    """Stop every process from calling a connection at once; revoke its token where the partner can."""
+    from partner_pipelines.cli.accounts import run_revoke
+
+    run_revoke(connection, as_json=as_json)
+
+
+@app.command()
+def restore(connection: ConnectionName, *, as_json: Json = False) -> None:
+    """Undo `revoke`: the connection may be called again."""
+    from partner_pipelines.cli.accounts import run_restore
+
+    run_restore(connection, as_json=as_json)
+
+
+@app.command()
 def query(
     sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement that reads.")],
     *,
@@ -157,6 +184,21 @@ def purge(
     from partner_pipelines.cli.purge import run_purge
 
     run_purge(dry_run=dry_run, as_json=as_json)
+
+
+@app.command()
+def backup(
+    place: Annotated[Path, typer.Argument(metavar="PLACE", help="A directory outside of the data directory.")],
+    *,
+    keep: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Remove all but the last N backups in this place.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Copy the data directory, true to one moment, while others work: `cp -a` of the copy restores it."""
+    from partner_pipelines.cli.backup import run_backup
+
+    run_backup(place, keep, as_json=as_json)
 
 
 @audit_app.command()

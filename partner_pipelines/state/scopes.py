@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -125,7 +125,7 @@ class ScopeBook:
                 granted=(known.granted - about) | given,
                 seen=known.seen | about,
                 refused=known.refused - given,
-                changes=(*known.changes, *changes),
+                changes=(*_without_runs(known.changes, about - given), *changes),
             )
         return changes
 
@@ -151,13 +151,14 @@ class ScopeBook:
     def told(self, change_id: str, step: Step) -> None:
         """This step of the change is done; a change without steps left is forgotten."""
         with self._changing() as draft:
-            changes = [
-                replace(change, left=tuple(each for each in change.left if each != step))
-                if change.id == change_id
-                else change
-                for change in draft.known.changes
-            ]
+            changes = (_without(change, step) if change.id == change_id else change for change in draft.known.changes)
             draft.known = replace(draft.known, changes=tuple(change for change in changes if change.left))
+
+    def loaded(self, scope: str) -> None:
+        """The scope's table is loaded: no run need be asked for."""
+        if any(change.scope == scope and "run" in change.left for change in self.read().changes):
+            with self._changing() as draft:
+                draft.known = replace(draft.known, changes=tuple(_without_runs(draft.known.changes, {scope})))
 
     def _changes(
         self, known: KnownScopes, about: frozenset[str], given: frozenset[str], via: str
@@ -183,6 +184,18 @@ class ScopeBook:
 @dataclass(slots=True)
 class _Draft:
     known: KnownScopes
+
+
+def _without(change: ScopeChange, step: Step) -> ScopeChange:
+    return replace(change, left=tuple(each for each in change.left if each != step))
+
+
+def _without_runs(changes: Iterable[ScopeChange], scopes: Collection[str]) -> Iterator[ScopeChange]:
+    """The changes, those of these scopes without their runs: withdrawn, or loaded already."""
+    for change in changes:
+        kept = _without(change, "run") if change.scope in scopes else change
+        if kept.left:
+            yield kept
 
 
 def _to_bytes(known: KnownScopes) -> bytes:

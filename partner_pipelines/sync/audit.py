@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 from duckdb import DuckDBPyConnection
 
 from partner_pipelines.errors import UsageError
@@ -11,7 +9,7 @@ from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.results import SyncOutcome, TableResult
 from partner_pipelines.warehouse.publish import publish
-from partner_pipelines.warehouse.reading import open_published
+from partner_pipelines.warehouse.reading import published
 
 TABLES = ("audit.api_calls", "audit.token_events", "audit.scope_events")
 
@@ -33,7 +31,7 @@ def load_calls(house: House) -> SyncOutcome:
 
 def _published_rows(data: DataDirectory) -> dict[str, int]:
     try:
-        with closing(open_published(data)) as database:
+        with published(data) as database:
             known = {name for (name,) in database.execute(_NAMES).fetchall()}
             return {table: _count(database, table) for table in TABLES if table in known}
     except UsageError:

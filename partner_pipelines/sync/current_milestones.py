@@ -5,12 +5,11 @@ Source: openmoove_partner_api.md, "5. Get Current Milestone". Ours is the first 
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
 
 from partner_pipelines.errors import APIError
 from partner_pipelines.sync.house import House
-from partner_pipelines.warehouse.reading import open_published
+from partner_pipelines.warehouse.reading import published
 from partner_pipelines.warehouse.sql_files import sql
 
 
@@ -39,7 +38,7 @@ class Comparison:
 
 def compare_current_milestones(house: House) -> Comparison:
     """Asks OpenMoove about five properties of each connection, drawn by chance. Raises StateError, StoppedError."""
-    with closing(open_published(house.data)) as database:
+    with published(house.data) as database:
         sampled = database.execute(sql("sample_current_milestones")).fetchall()
     compared: list[Compared] = []
     unasked: dict[str, str] = {}

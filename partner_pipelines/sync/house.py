@@ -146,6 +146,7 @@ class House:
             connection.client_secret.reveal,
             required,
             connection.token_auth,
+            self._caller(connection, NoCredentials(), retry_on_failure=False),
         )
         client = (client_id, connection.token_url)
         return ResManAccess(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.lander import Lander
 from partner_pipelines.sync.results import SyncOutcome
@@ -11,12 +9,19 @@ from partner_pipelines.sync.tally import Tally
 from partner_pipelines.warehouse.known import living_rows
 from partner_pipelines.warehouse.load import merge_landed
 from partner_pipelines.warehouse.publish import publish
-from partner_pipelines.warehouse.reading import open_published
+from partner_pipelines.warehouse.reading import published
 
 
 def merge(house: House, connection: str, tally: Tally) -> None:
-    """What is landed for the connection, by this run or by one that died, is in the tables."""
-    tally.merged(merge_landed(house.warehouse, house.landing, house.started_at, connection=connection))
+    """What is landed for the connection, by this run or by one that died, is in the tables; damage is its failure."""
+    merged = merge_landed(house.warehouse, house.landing, house.started_at, connection=connection)
+    tally.merged(merged)
+    if merged.damaged:
+        tally.fail(
+            connection,
+            f"{len(merged.damaged)} landed files were damaged on the disk and are set aside in "
+            f"{merged.damaged[0].parent}: what they held is asked for again; look at the disk, then remove them",
+        )
 
 
 def open_lander(house: House, connection: str, tally: Tally, merge_after: int) -> Lander:
@@ -27,5 +32,5 @@ def open_lander(house: House, connection: str, tally: Tally, merge_after: int) -
 def finish(house: House, tally: Tally) -> SyncOutcome:
     """What was merged can be read; the whole sync as data."""
     publish(house.warehouse)
-    with closing(open_published(house.data)) as database:
+    with published(house.data) as database:
         return tally.outcome(living_rows(database))

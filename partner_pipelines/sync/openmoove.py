@@ -31,7 +31,7 @@ from partner_pipelines.warehouse.listings import Listing, last_listing_started, 
 PROPERTIES = "openmoove.properties"
 TABLES = (PROPERTIES, "openmoove.sellers", "openmoove.team_members", "openmoove.milestones")
 MERGE_AFTER_PAGES = 400
-MERGE_AFTER_ANSWERS = 2_000
+MERGE_AFTER_ANSWERS = 5_000
 
 
 def sync_properties(house: House) -> SyncOutcome:
@@ -63,7 +63,8 @@ class _ConnectionSync:
         self._look()
         try:
             if is_due(self._listed_at, self._ages.listing, now()):
-                self._look(self._list())
+                listing = self._list()
+                self._look(None if self._tally.has_failed(self._name) else listing)
         except COME_LATER as error:
             left = Counter(work.reason for work in self._plan())
             self._tally.leave(self._name, left + Counter(list=1))

@@ -53,6 +53,7 @@ def sync_kind(house: House, name: str) -> SyncOutcome:
             access.revoke_pending()
             try:
                 _sync_connection(house, connection, kind, tally)
+                access.book.loaded(name)
             finally:
                 tell(access)
     return finish(house, tally)
@@ -79,6 +80,8 @@ def _list(
     with open_lander(house, connection.name, tally, MERGE_AFTER_PAGES) as lander:
         pages = house.resman(connection).list_pages(kind, filters)
         rows = lander.put_pages(pages, land, lambda listed: len(listed.page.rows.items))
+    if tally.has_failed(connection.name):
+        return
     asked = {name: [str(value)] for name, value in filters.items()} or _limits(connection, kind)
     listing = Listing(_table(kind), connection.name, started_at, now(), rows, asked, house.run_id)
     with house.warehouse.writing() as database:

@@ -52,6 +52,10 @@ class Tally:
         """This connection failed, wholly or in part; the first sentence stays."""
         self._failed.setdefault(connection, sentence)
 
+    def has_failed(self, connection: str) -> bool:
+        """Something of this connection's is missing: what was read is not the whole."""
+        return connection in self._failed
+
     def refuse(self, table: str, connection: str, sentence: str) -> None:
         """More rows seemed gone than may be believed: none was marked."""
         self._refused[table][connection] = sentence

@@ -57,6 +57,7 @@ class Endpoint:
     revoked: list[str] = field(default_factory=list)
     introspected: list[str] = field(default_factory=list)
     before_answer: Callable[[], None] = lambda: None
+    _issued: dict[str, frozenset[str]] = field(default_factory=dict)
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     def request(self, scopes: Sequence[str], purpose: Purpose = "work") -> Grant:
@@ -68,12 +69,14 @@ class Endpoint:
         if not given or (not self.narrows and given != frozenset(scopes)):
             raise refusal("invalid_scope")
         scope = given if self.says else frozenset(scopes)
-        return Grant(self.value or f"token-{next(self._numbers)}", self.lifetime, scope, self.says)
+        value = self.value or f"token-{next(self._numbers)}"
+        self._issued[value] = given
+        return Grant(value, self.lifetime, scope, self.says)
 
     def introspect(self, url: str, token: str) -> Introspection:
         assert url
         self.introspected.append(token)
-        return Introspection(active=True, scope=frozenset(REQUIRED + OPTIONAL) & self.granted)
+        return Introspection(active=True, scope=self._issued[token] & self.granted)
 
     def revoke(self, url: str, token: str) -> str:
         assert url

@@ -45,7 +45,8 @@ _ANY_REMEDY = (
 class TokenRequester:
     """Asks one authorization server for tokens and about them.
 
-    `caller` has no credentials of its own. The secret is read for each request, so that it can rotate.
+    `caller` has no credentials of its own. The secret is read for each request, so that it can rotate. `once` is for
+    what is tried again by others, later: revocations.
     """
 
     def __init__(
@@ -56,8 +57,10 @@ class TokenRequester:
         reveal_secret: Callable[[], str],
         scopes: Sequence[str],
         how: ClientAuthentication,
+        once: Caller | None = None,
     ) -> None:
         self._caller = caller
+        self._once = once or caller
         self._token_url = token_url
         self._client_id = client_id
         self._reveal_secret = reveal_secret
@@ -91,7 +94,7 @@ class TokenRequester:
     def revoke(self, url: str, token: str) -> str:
         """The partner has revoked the token, or never knew it; the request's id. Raises APIError and its kin."""
         operation = build_revocation(url, self._client_id, self._reveal_secret(), token, self._how)
-        return self._caller.perform(operation).request_id
+        return self._once.perform(operation).request_id
 
 
 def _refusal(error: APIStatusError, asked: str) -> APIStatusError:
