@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from partner_pipelines.sandbox.store import Collection
     from partner_pipelines.sandbox.wire import Header
 
-DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 100, 500
+MAX_PAGE_SIZE = 500
 FILTERS = ("available", "property_id", "prospect_id", "document_type")
 _PATH = re.compile(rf"^/api/({'|'.join(RESMAN_KINDS)})(?:/([^/]+))?$")
 _SELECTIONS_KEPT = 64
@@ -153,7 +153,8 @@ class ResMan:
 
         shape = self._state.settings.list_shape.get(kind, "drf")
         if shape == "drf":
-            return page_response(request, keys, item_json, default_size=DEFAULT_PAGE_SIZE, max_size=MAX_PAGE_SIZE)
+            size = int(self._state.settings.resman_page_size)
+            return page_response(request, keys, item_json, default_size=size, max_size=MAX_PAGE_SIZE)
         # The other two shapes have no place to say that there is more: they are always the whole list.
         items = b"[" + b",".join(map(item_json, keys)) + b"]"
         return Response(200, items if shape == "array" else b'{"%s":%s}' % (kind.encode(), items))

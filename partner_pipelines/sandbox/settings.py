@@ -32,6 +32,7 @@ class Settings:
     field_errors_wrapped: bool = False
     latency_ms: float = 0
     date_offset_seconds: float = 0
+    resman_page_size: float = 100
     rate_limits: Windows = ()
     resman_rate_limits: Windows = ()
     webhook_url: str | None = None
@@ -75,6 +76,12 @@ def _seconds(value: Any) -> float:
     if _number(value) < 0:
         raise ValueError("it takes a number from 0 on")
     return float(value)
+
+
+def _positive(value: Any) -> float:
+    if _number(value) < 1:
+        raise ValueError("it takes a number from 1 on")
+    return int(value)
 
 
 def _switch(value: Any) -> bool:
@@ -126,6 +133,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "field_errors_wrapped": _switch,
     "latency_ms": _seconds,
     "date_offset_seconds": _number,
+    "resman_page_size": _positive,
     "rate_limits": _windows,
     "resman_rate_limits": _windows,
     "webhook_url": _address,
