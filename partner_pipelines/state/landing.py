@@ -1,24 +1,31 @@
 """Answers that are not merged yet: a batch is one synced file. From here on nothing is asked again.
 
-A file's name sorts by the time of its landing and never comes twice. A name that begins with a dot is a file that is
-being written, or that its writer did not live to finish.
+A file's name sorts by the time of its landing, never comes twice, and ends in a checksum of the content: who reads the
+file knows whether it is what was written. A name that begins with a dot is a file that is being written, or that its
+writer did not live to finish.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import time
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
+import orjson
+
+from partner_pipelines.clock import now
 from partner_pipelines.state.files import make_directory, state_errors, sync_directory, write_synced
 from partner_pipelines.state.vault import VaultRow
 
 SUFFIX = ".jsonl"
+DAMAGED = "damaged"
 _UNFINISHED_SECONDS = 24 * 3600.0  # more than a clock is ever stepped by while a batch is written
+_PARTS = 4  # of a name: TIME-PROCESS-RANDOM-CHECKSUM
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +45,14 @@ class Landing:
     def put(self, connection: str, answers: Sequence[LandedAnswer]) -> Path:
         """The answers survive power loss afterwards, all of them or none. Raises StateError."""
         directory = make_directory(self._directory / connection)
-        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+        content = b"".join(line + b"\n" for answer in answers for line in answer.lines)
+        unique = f"{now():%Y%m%dT%H%M%S%fZ}-{os.getpid()}-{secrets.token_hex(4)}"
+        name = f"{unique}-{_checksum(content)}{SUFFIX}"
         path = directory / name
         unfinished = directory / f".{name}"
         with state_errors("write", path):
             try:
-                write_synced(unfinished, b"".join(line + b"\n" for answer in answers for line in answer.lines))
+                write_synced(unfinished, content)
                 unfinished.rename(path)
             except BaseException:
                 unfinished.unlink(missing_ok=True)
@@ -58,6 +67,27 @@ class Landing:
             return sorted(
                 (path for path in found if connection in (None, path.parent.name)), key=lambda path: path.name
             )
+
+    def is_whole(self, path: Path) -> bool:
+        """The file is what was written. Raises StateError."""
+        with state_errors("read", path):
+            try:
+                content = path.read_bytes()
+            except OSError as error:
+                if error.errno == errno.EIO:  # the disk has lost it
+                    return False
+                raise
+        parts = path.stem.split("-")
+        return _checksum(content) == parts[-1] if len(parts) == _PARTS else _is_json_lines(content)
+
+    def set_aside(self, path: Path) -> Path:
+        """The file waits no longer; returns where it is kept, for who wants to look at it. Raises StateError."""
+        aside = make_directory(path.parent / DAMAGED) / path.name
+        with state_errors("set aside", path):
+            path.rename(aside)
+            sync_directory(aside.parent)
+            sync_directory(path.parent)
+        return aside
 
     def remove(self, paths: Iterable[Path]) -> None:
         """The files are gone afterwards; those that were gone before do not matter. Raises StateError."""
@@ -75,6 +105,18 @@ class Landing:
             for unfinished in self._directory.glob(f"*/.*{SUFFIX}"):
                 if _is_abandoned(unfinished):
                     unfinished.unlink(missing_ok=True)
+
+
+def _checksum(content: bytes) -> str:
+    return f"{zlib.crc32(content):08x}"
+
+
+def _is_json_lines(content: bytes) -> bool:
+    """All that can be said of a file without a checksum, as the first version of this program landed them."""
+    try:
+        return all(isinstance(orjson.loads(line), dict) for line in content.splitlines())
+    except orjson.JSONDecodeError:
+        return False
 
 
 def _is_abandoned(unfinished: Path) -> bool:

@@ -40,7 +40,8 @@ ON CONFLICT DO UPDATE SET value = excluded.value, as_of = excluded.as_of
 WHERE value <> excluded.value AND (as_of <= excluded.as_of OR as_of > ?)
 """
 _FORGET = """
-DELETE FROM person_values WHERE connection = ? AND kind = ? AND person_id = ? AND field = ? AND (as_of <= ? OR as_of > ?)
+DELETE FROM person_values
+WHERE connection = ? AND kind = ? AND person_id = ? AND field = ? AND (as_of <= ? OR as_of > ?)
 """
 
 

@@ -50,22 +50,28 @@ class TableChanges:
 
 @dataclass(frozen=True, slots=True)
 class MergeResult:
-    """What was merged: changes by table name, and how many landed files they came from."""
+    """What was merged: changes by table name, and how many landed files they came from.
+
+    `damaged`: files that are not what was landed, where they are kept now; what they held is still to be asked for.
+    """
 
     tables: Mapping[str, TableChanges] = field(default_factory=dict)
     files: int = 0
+    damaged: tuple[Path, ...] = ()
 
     def __add__(self, other: MergeResult) -> MergeResult:
         names = {**self.tables, **other.tables}
         none = TableChanges()
         summed = {name: self.tables.get(name, none) + other.tables.get(name, none) for name in names}
-        return MergeResult(summed, self.files + other.files)
+        return MergeResult(summed, self.files + other.files, self.damaged + other.damaged)
 
 
 def merge_landed(
     warehouse: Warehouse, landing: Landing, run_started_at: datetime, *, connection: str | None = None
 ) -> MergeResult:
     """All that waits (of one connection, or of all) is in the tables afterwards, and its files are gone.
+
+    Files that are damaged are set aside: the others go on without them.
 
     Args:
         warehouse: Its lock is taken; processes that merge at once take turns.
@@ -78,17 +84,20 @@ def merge_landed(
     """
     if not landing.waiting(connection):
         return MergeResult()
-    result = MergeResult()
     common: dict[str, Value] = {"content_key": warehouse.data.key("content").hex(), "run": run_started_at}
     with warehouse.session() as session:
         landing.clean()
-        for files in _portions(_unmerged(session, landing, connection)):
+        waiting = _unmerged(session, landing, connection)
+        damaged = [path for path in waiting if not landing.is_whole(path)]
+        result = MergeResult()
+        for files in _portions(path for path in waiting if path not in damaged):
             with session.transaction() as database:
                 values = {"files": [str(path) for path in files], "names": [path.name for path in files]}
                 bind(database, common | values | moments())
                 result += _merge(database, len(files))
             landing.remove(files)
-    return result
+    # Last, so that after an error they still wait: whoever sets them aside says so
+    return result + MergeResult(damaged=tuple(landing.set_aside(path) for path in damaged))
 
 
 def _unmerged(session: Session, landing: Landing, connection: str | None) -> list[Path]:

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,45 @@ def test_a_landing_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> Non
     (tmp_path / "landing").write_text("a file stands where the directory should")
     with pytest.raises(StateError, match=r"cannot make the directory .*landing"):
         Landing(tmp_path / "landing").put("elm", [answer(b"{}")])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda content: content[:-1],
+        lambda content: content[: content.index(b"\n") + 1],
+        lambda content: content.replace(b"2", b"3"),
+        lambda content: b"\x00" * len(content),
+        lambda content: content + content,
+    ],
+    ids=["empty", "torn", "a line short", "one bit", "zeros", "twice"],
+)
+def test_damage_of_any_kind_is_seen(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    landing = Landing(tmp_path)
+    path = landing.put("elm", [answer(b'{"a":1}', b'{"a":2}')])
+    assert landing.is_whole(path)
+    path.write_bytes(damage(path.read_bytes()))
+    assert not landing.is_whole(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "whole"),
+    [(b'{"a":1}\n{"a":2}\n', True), (b'{"a":1}\n{"a', False), (b"\x00\x00", False), (b"[1]", False)],
+)
+def test_a_file_of_the_first_version_has_no_checksum_and_is_whole_if_it_is_json(
+    tmp_path: Path, content: bytes, whole: bool
+) -> None:
+    path = tmp_path / "20260101T000000000000Z-1-0a1b2c3d.jsonl"
+    path.write_bytes(content)
+    assert Landing(tmp_path).is_whole(path) is whole
+
+
+def test_what_is_set_aside_is_private_and_waits_no_longer(tmp_path: Path) -> None:
+    landing = Landing(tmp_path)
+    path = landing.put("elm", [answer(b"{}")])
+    aside = landing.set_aside(path)
+    assert aside == tmp_path / "elm" / "damaged" / path.name
+    assert stat.S_IMODE(aside.stat().st_mode) == 0o600
+    assert stat.S_IMODE(aside.parent.stat().st_mode) == 0o700
+    assert landing.waiting() == []

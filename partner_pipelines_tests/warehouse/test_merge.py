@@ -309,6 +309,28 @@ def test_a_failing_merge_leaves_everything_as_it_was(yard: Yard) -> None:
     assert yard.one("FROM resman.leads")["status"] == "lost"
 
 
+def test_a_damaged_file_is_set_aside_and_the_others_are_merged(yard: Yard) -> None:
+    paths = [yard.land(yard.resman(10 + number, "resman.leads", a_lead(number))) for number in range(4)]
+    paths[1].write_bytes(paths[1].read_bytes()[:-20])
+    paths[2].write_bytes(b"")
+    result = yard.merge()
+    aside = paths[0].parent / "damaged"
+    assert result.damaged == (aside / paths[1].name, aside / paths[2].name)
+    assert (result.files, yard.landing.waiting()) == (2, [])
+    assert [row["id"] for row in yard.read("SELECT id FROM resman.leads ORDER BY id")] == ["LEAD_0", "LEAD_3"]
+    assert yard.merge(yard.resman(20, "resman.leads", a_lead(1))).damaged == (), "it is said once"
+
+
+def test_what_is_damaged_waits_until_a_merge_can_say_so(yard: Yard) -> None:
+    damaged = yard.land(yard.resman(10, "resman.leads", a_lead(1)))
+    damaged.write_bytes(b"")
+    bad = yard.land(LandedAnswer((b'{"source":"resman.list","connection":"oak","fetched_at":"yesterday"}',), ()))
+    with pytest.raises(WarehouseError):
+        yard.merge()
+    bad.unlink()
+    assert len(yard.merge().damaged) == 1
+
+
 def test_the_way_of_a_sync_does_not_import_pandas(yard: Yard) -> None:
     """DuckDB imports it with the first bound parameter: 0.4 s and 44 MB."""
     import subprocess  # noqa: PLC0415 - for this test alone
