@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from typing import Any
 
 from partner_pipelines.models.fields import Privacy
@@ -50,9 +49,9 @@ def query(data: DataDirectory, sql: str) -> list[tuple[Any, ...]]:
 
 def query_each(data: DataDirectory, queries: Iterable[str]) -> list[list[tuple[Any, ...]]]:
     """The rows of each query, all of the same published file. Raises as `query`."""
-    from partner_pipelines.warehouse.reading import open_published  # noqa: PLC0415 - DuckDB loads when it is needed
+    from partner_pipelines.warehouse.reading import published  # noqa: PLC0415 - DuckDB loads when it is needed
 
-    with closing(open_published(data)) as database:
+    with published(data) as database:
         return [database.execute(sql).fetchall() for sql in queries]
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from partner_pipelines.clock import now
 from partner_pipelines.models.openmoove import ListedProperty
 from partner_pipelines.partners.caller import Answer
-from partner_pipelines.partners.openmoove.plan import Ages, Known, Work, is_due, plan
+from partner_pipelines.partners.openmoove.plan import Ages, Known, Told, Work, is_due, plan, told_works
 from partner_pipelines.partners.rows import Page
 from partner_pipelines.settings import OpenMooveConnection
 from partner_pipelines.state.landing import LandedAnswer
@@ -27,6 +27,7 @@ from partner_pipelines.warehouse.decompose import Origin, land_gone, land_proper
 from partner_pipelines.warehouse.gone import GoneRows, gone_candidates, too_many_gone
 from partner_pipelines.warehouse.known import known_properties
 from partner_pipelines.warehouse.listings import Listing, last_listing_started, record_listing
+from partner_pipelines.warehouse.webhooks import due_properties, forget_due, record_clock
 
 PROPERTIES = "openmoove.properties"
 TABLES = (PROPERTIES, "openmoove.sellers", "openmoove.team_members", "openmoove.milestones")
@@ -34,20 +35,23 @@ MERGE_AFTER_PAGES = 400
 MERGE_AFTER_ANSWERS = 5_000
 
 
-def sync_properties(house: House) -> SyncOutcome:
-    """The four tables hold what OpenMoove shows, as far as budget and ages say. Raises StateError, StoppedError."""
+def sync_properties(house: House, *, told_only: bool = False) -> SyncOutcome:
+    """The four tables hold what OpenMoove shows, as far as budget and ages say. Raises StateError, StoppedError.
+
+    `told_only`: only what webhooks told is asked, nothing because of its age.
+    """
     tally = Tally(house, TABLES)
     tally.skip_unconfigured("openmoove")
     for connection in house.settings.openmoove:
         with tally.connection(connection.name):
-            _ConnectionSync(house, connection, tally).run()
+            _ConnectionSync(house, connection, tally, told_only=told_only).run()
     return finish(house, tally)
 
 
 class _ConnectionSync:
     """One connection's turn."""
 
-    def __init__(self, house: House, connection: OpenMooveConnection, tally: Tally) -> None:
+    def __init__(self, house: House, connection: OpenMooveConnection, tally: Tally, *, told_only: bool) -> None:
         self._house = house
         self._name = connection.name
         self._tally = tally
@@ -55,6 +59,8 @@ class _ConnectionSync:
         self._ages = Ages(connection.list_max_age, connection.active_max_age, connection.milestones_max_age)
         self._listed_at: datetime | None = None
         self._known: list[Known] = []
+        self._told: dict[int, Told] = {}
+        self._told_only = told_only
         self._missing: list[int] = []
 
     def run(self) -> None:
@@ -62,7 +68,7 @@ class _ConnectionSync:
         merge(self._house, self._name, self._tally)
         self._look()
         try:
-            if is_due(self._listed_at, self._ages.listing, now()):
+            if not self._told_only and is_due(self._listed_at, self._ages.listing, now()):
                 listing = self._list()
                 self._look(None if self._tally.has_failed(self._name) else listing)
         except COME_LATER as error:
@@ -82,6 +88,7 @@ class _ConnectionSync:
                     record_listing(database, finished)
             self._listed_at = last_listing_started(session.database, PROPERTIES, self._name)
             self._known = known_properties(session.database, self._name)
+            self._told = due_properties(session.database, self._name)
             listed = self._listing(self._listed_at) if self._listed_at is not None else None
             self._missing = gone_candidates(session.database, listed) if listed is not None else []
 
@@ -101,8 +108,10 @@ class _ConnectionSync:
         ]
 
     def _plan(self) -> list[Work]:
+        if self._told_only:
+            return told_works(self._known, self._told, self._ages, now())
         missing = self._missing if self._believes(len(self._missing)) else ()
-        return plan(self._known, frozenset(missing), self._ages, now())
+        return plan(self._known, frozenset(missing), self._ages, now(), self._told)
 
     def _fetch(self, works: Sequence[Work]) -> None:
         house = self._house
@@ -112,8 +121,20 @@ class _ConnectionSync:
             open_lander(house, self._name, self._tally, MERGE_AFTER_ANSWERS) as lander,
         ):
             fetched = fetch_all(self._client, works, pace, lander, land, house.recorder.trail.reserve)
-            lander.put(partial(self._land_gone, fetched.gone))
+            known = {one.property_id for one in self._known}
+            lander.put(partial(self._land_gone, [one for one in fetched.gone if one.property_id in known]))
         self._book(fetched)
+        self._settle([one.property_id for one in fetched.gone if one.property_id not in known])
+
+    def _settle(self, unknown: Sequence[int]) -> None:
+        """What webhooks told and the partner does not show is not asked again; how far his clock is ahead is kept."""
+        if not unknown and self._name not in self._house.settings.webhook_secrets:
+            return
+        bounds = self._house.clocks[self._name].bounds
+        with self._house.warehouse.session() as session, session.transaction() as database:
+            forget_due(database, self._name, unknown)
+            if bounds is not None:
+                record_clock(database, self._name, bounds)
 
     def _land_gone(self, gone: Sequence[Gone]) -> list[LandedAnswer]:
         if not self._believes(len(gone)):

@@ -1,10 +1,15 @@
 """Reading what is published. A reader meets no lock and no writer, and cannot write.
 
+Where somebody wrote to the published file, or has it open to, a reader who may publishes a new one first.
+
 `full` puts the vault's values in the place of tokens, in memory only, for those who may read `state/`.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +17,13 @@ from typing import Any
 import duckdb
 from duckdb import DuckDBPyConnection, StatementType
 
-from partner_pipelines.errors import QueryError, UsageError, WarehouseError
+from partner_pipelines.errors import QueryError, StateError, UsageError, WarehouseError
 from partner_pipelines.state.data_directory import DataDirectory
+from partner_pipelines.state.files import state_errors
+from partner_pipelines.warehouse.connection import Warehouse
 from partner_pipelines.warehouse.duckdb_errors import first_line, warehouse_errors
 from partner_pipelines.warehouse.full_views import create_full_views
+from partner_pipelines.warehouse.publish import is_untouched, is_usable, publish
 
 _TRIES = 5
 # Nothing spills to a disk: with `full` it would be personal data.
@@ -45,16 +53,60 @@ def open_published(data: DataDirectory, *, full: bool = False) -> DuckDBPyConnec
         UsageError: nothing is published yet.
         StateError: the file or, with `full`, the vault cannot be read.
     """
+    _let_go(data.root)  # this process shares one database a file, and the kept one's configuration is locked
     for _ in range(_TRIES):
         version = _version(data.published)
-        try:
-            with warehouse_errors(version):
-                return _lock_down(_open_full(data, version) if full else _open(version))
-        except WarehouseError:
+        with state_errors("read", version):
+            try:
+                with warehouse_errors(version):
+                    if is_untouched(version):
+                        return _lock_down(_open_full(data, version) if full else _open(version))
+            except StateError:
+                if is_usable(version):
+                    raise
             if version.exists():
-                raise
-            # Five newer versions came between the two steps: the link names another one now
+                _publish_anew(data, version)
+            # else five newer versions came between the two steps: the link names another one now
     raise WarehouseError(f"{data.published} changes faster than it can be opened: try again")
+
+
+def _publish_anew(data: DataDirectory, version: Path) -> None:
+    warehouse = Warehouse(data)
+    try:
+        if warehouse.path.exists():
+            publish(warehouse)
+            return
+        reason = "there is nothing to publish anew"
+    except StateError as error:
+        reason = str(error)
+    sentence = f"{version} is open to write somewhere, or was written to: partner-pipelines sync publishes a new one"
+    raise WarehouseError(f"{sentence} ({reason})")
+
+
+@contextmanager
+def published(data: DataDirectory) -> Iterator[DuckDBPyConnection]:
+    """The published warehouse for a short look; others of this process wait. Raises as `open_published`.
+
+    It stays open for the next look, until a newer version is published: a run looks some thirty times, and an opening
+    costs more than most of the questions. Only the program's own questions may come this way, an analyst's may not.
+    """
+    with _looking:
+        version = _version(data.published)
+        if data.root not in _kept or _kept[data.root][0] != version:
+            _kept[data.root] = (version, open_published(data))
+        with warehouse_errors(version):
+            yield _kept[data.root][1]
+
+
+def _let_go(root: Path) -> None:
+    with _looking:
+        kept = _kept.pop(root, None)
+        if kept is not None:
+            kept[1].close()
+
+
+_kept: dict[Path, tuple[Path, DuckDBPyConnection]] = {}
+_looking = threading.RLock()
 
 
 def run_query(database: DuckDBPyConnection, query: str) -> QueryResult:
