@@ -10,7 +10,7 @@ from __future__ import annotations
 import http.client
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from partner_pipelines_tests.wire.raw_server import Part, RawServer
@@ -31,7 +31,8 @@ class Request:
     number: int = 1
 
 
-Answer = Callable[[Request], Iterable[Part]]
+Answer = Callable[[Request], Iterable[Part] | None]
+"""None hands the request on."""
 
 
 class HostileProxy(RawServer):
@@ -53,11 +54,12 @@ class HostileProxy(RawServer):
         return {name: value.replace(f"http://{self._upstream}", self.origin) for name, value in sandbox_env.items()}
 
     def parts(self, request: bytes) -> Iterable[Part]:
-        asked = _parse(request, self.origin)
+        asked = parse_request(request, self.origin)
         for pattern, give in self._spoiled:
             if pattern.search(asked.target):
                 number = self.asked[pattern.pattern] = self.asked.get(pattern.pattern, 0) + 1
-                return give(Request(asked.method, asked.target, asked.headers, asked.body, asked.origin, number))
+                given = give(replace(asked, number=number))
+                return [self._handed_on(asked)] if given is None else given
         return [self._handed_on(asked)]
 
     def _handed_on(self, request: Request) -> bytes:
@@ -73,7 +75,8 @@ class HostileProxy(RawServer):
         return "\r\n".join([*lines, "Connection: close"]).encode("latin-1") + b"\r\n\r\n" + body
 
 
-def _parse(request: bytes, origin: str) -> Request:
+def parse_request(request: bytes, origin: str) -> Request:
+    """What RawServer has read; `origin` is the server that was asked."""
     head, _, body = request.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     method, target, _ = first.split(" ")

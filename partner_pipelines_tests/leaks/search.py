@@ -24,8 +24,12 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 
 GZIP_OR_ZLIB = 47
+_BEGINNING = 6
+_BLOCK = 2**20
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _NO_DIGITS = re.compile(r"[^0-9]")
 _DIGITS_OF_A_PHONE = 9
@@ -34,7 +38,7 @@ _DUCKDB_MAGIC = (8, b"DUCK")
 
 @dataclass(frozen=True)
 class Canary:
-    """A value that occurs nowhere else in the world. Four characters at least, or chance finds it too."""
+    """A value that occurs nowhere else in the world, long enough for chance not to find it too."""
 
     name: str
     value: str
@@ -49,28 +53,59 @@ class Leak:
     form: str
 
 
+_Meaning = tuple[str, str]  # the canary's name, the form
+
+
+class _Needles:
+    """Many words, looked for at once: two tables say where six bytes in a row may be the beginning of one."""
+
+    def __init__(self, meanings: Mapping[bytes, _Meaning]) -> None:
+        self._by_beginning: defaultdict[bytes, list[tuple[bytes, _Meaning]]] = defaultdict(list)
+        self._tables = [np.zeros(2**24, dtype=bool) for _ in range(2)]
+        for needle, meaning in meanings.items():
+            assert len(needle) >= _BEGINNING, f"{meaning} is too short: chance would find it"
+            self._by_beginning[needle[:_BEGINNING]].append((needle, meaning))
+            for table, number in zip(self._tables, _threes(needle[:_BEGINNING])[::3], strict=True):
+                table[number] = True
+
+    def found_in(self, content: bytes) -> Iterator[_Meaning]:
+        """What the words that are there mean."""
+        for start in range(0, len(content), _BLOCK):
+            threes = _threes(content[start : start + _BLOCK + _BEGINNING - 1])
+            if len(threes) > 3:
+                first, second = self._tables
+                for place in np.flatnonzero(first[threes[:-3]] & second[threes[3:]]) + start:
+                    yield from self._at(content, int(place))
+
+    def _at(self, content: bytes, place: int) -> Iterator[_Meaning]:
+        for needle, meaning in self._by_beginning.get(content[place : place + _BEGINNING], ()):
+            if content.startswith(needle, place):
+                yield meaning
+
+
+def _threes(content: bytes) -> npt.NDArray[np.uint32]:
+    """Each three bytes in a row as a number."""
+    numbers = np.frombuffer(content, dtype=np.uint8).astype(np.uint32)
+    return ((numbers[:-2] << 16) | (numbers[1:-1] << 8) | numbers[2:]).astype(np.uint32)
+
+
 class Search:
     """The canaries in all their forms."""
 
     def __init__(self, canaries: Iterable[Canary]) -> None:
-        self._exact: dict[bytes, tuple[str, str]] = {}
-        self._folded: dict[bytes, tuple[str, str]] = {}
+        exact: dict[bytes, _Meaning] = {}
+        folded: dict[bytes, _Meaning] = {}
         for canary in canaries:
             for form, written, is_exact in _forms(canary.value):
-                if is_exact:
-                    self._exact.setdefault(written, (canary.name, form))
-                else:
-                    self._folded.setdefault(written.lower(), (canary.name, form))
+                needles, needle = (exact, written) if is_exact else (folded, written.lower())
+                needles.setdefault(needle, (canary.name, form))
+        self._exact = _Needles(exact)
+        self._folded = _Needles(folded)
 
     def text(self, text: str | bytes, place: str = "") -> list[Leak]:
-        """The canaries in a text, each in the first form found. Upper and lower case do not count, but in base64."""
+        """The canaries in a text, each in one of its forms. Upper and lower case do not count, but in base64."""
         content = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
-        folded = content.lower()
-        found: dict[str, str] = {}
-        for needles, hay in ((self._folded, folded), (self._exact, content)):
-            for needle, (name, form) in needles.items():
-                if name not in found and needle in hay:
-                    found[name] = form
+        found = {**dict(self._exact.found_in(content)), **dict(self._folded.found_in(content.lower()))}
         return sorted(Leak(place, name, form) for name, form in found.items())
 
     def tree(self, root: Path, allowed: Mapping[str, Collection[str]] | None = None) -> list[Leak]:

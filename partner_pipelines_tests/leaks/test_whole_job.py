@@ -1,0 +1,120 @@
+"""Nothing leaks: the whole job with every failure, at DEBUG, and no secret and no person's data where it must not be.
+
+Where personal values may stand, and tokens: "Files" in interface.md, "What is where" in docs/design.md.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from partner_pipelines_tests.leaks.canaries import PEOPLE, PLANTED, SECRETS, canaries
+from partner_pipelines_tests.leaks.job import Job, run_job
+from partner_pipelines_tests.leaks.search import Canary, Leak, Search
+
+VAULT = "data/state/vault/*"
+ALLOWED = {VAULT: set(PEOPLE), "data/state/tokens/*": {"access token"}}
+# Sent to the program by answers that are errors, or to it alone: it never has to keep them
+NEVER_KEPT = {"person who is named by errors alone", "seller's phone as E.164"}
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """Two loud runs, some twenty seconds: one job for all that is searched."""
+    return run_job(tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("outside"))
+
+
+@pytest.fixture(scope="module")
+def found(job: Job) -> list[Leak]:
+    """Everything that stands anywhere, the places included where it may stand."""
+    search = Search([*canaries(*job.tokens), Canary("planted", PLANTED)])
+    said = [leak for name, text in job.outputs.items() for leak in search.text(text, name)]
+    return said + search.tree(job.home)
+
+
+def of(found: list[Leak], canary: str) -> set[str]:
+    return {leak.place for leak in found if leak.canary == canary}
+
+
+def test_what_is_said_on_purpose_is_found_in_every_place_that_takes_words(found: list[Leak]) -> None:
+    places = of(found, "planted")
+    for name in ("sync, complaints", "sync, output", "dagster, complaints", "dagster, output"):
+        assert name in places
+    assert any(place.endswith("event_logs.event") for place in places)
+    assert any("compute_logs" in place and place.endswith(".out") for place in places)
+    assert any("compute_logs" in place and place.endswith(".err") for place in places)
+
+
+def test_every_value_came_in_and_was_kept_where_it_belongs(job: Job, found: list[Leak]) -> None:
+    kept = {leak.canary for leak in found if Path(leak.place.partition(" ")[0]).match(VAULT)}
+    assert kept == set(PEOPLE) - NEVER_KEPT
+    assert any(place.startswith("data/state/tokens/") for place in of(found, "access token"))
+    assert len(job.tokens) >= 3
+    heads = b"\n".join(job.sent)
+    assert SECRETS["API key"].encode("latin-1") in heads
+    assert any(f"Bearer {token}".encode() in heads for token in job.tokens)
+
+
+def test_no_secret_and_no_persons_data_is_anywhere_else(job: Job) -> None:
+    search = Search(canaries(*job.tokens))
+    assert [leak for name, text in job.outputs.items() for leak in search.text(text, name)] == []
+    assert search.tree(job.home, ALLOWED) == []
+
+
+def test_a_redirect_and_a_next_to_another_host_send_nothing_there(job: Job) -> None:
+    assert job.elsewhere == []
+
+
+def test_a_server_that_nobody_vouches_for_is_sent_nothing(job: Job) -> None:
+    assert job.untrusted == []
+
+
+def test_every_failure_was_met_and_is_named(job: Job) -> None:
+    report = json.loads(job.outputs["sync, output"].splitlines()[-1])
+    assert (job.statuses["sync"], report["success"]) == (1, False)
+    said = report["failed"]
+    assert (
+        said["resman.employees"] == "RuntimeError: a mistake in this program; where it happened stands in the metadata"
+    )
+    for connection in ("south", "leading-away", "untrusted", "shut"):
+        assert f"{connection}: " in said["openmoove.properties"]
+    for table, words in {
+        "resman.units": "status 403",
+        "resman.leads": "not JSON",
+        "resman.documents": "status 302 points elsewhere",
+    }.items():
+        assert words in said[table] + report["skipped"].get(table, "")
+        assert "refusing: request_token at refusing: no access token" in said[table]
+    assert report["tables"]["resman.leads"]["rows"] > 0
+    assert job.statuses["verify"] == job.statuses["query"] == 0
+    assert "LEAD_Z1" in job.outputs["query, output"]
+
+
+def test_the_answers_went_wrong_in_every_way(job: Job) -> None:
+    """As the trail tells it: otherwise nothing would be shown."""
+    told = _told(job)
+    assert {200, 302, 400, 401, 403, 404, 422, 429, 500, None} <= {status for status, _ in told}
+    assert {"ok", "client_error", "server_error", "rate_limited", "network_error"} <= {word for _, word in told}
+
+
+def _told(job: Job) -> set[tuple[int | None, str]]:
+    records = [
+        json.loads(line)
+        for segment in (job.data / "audit" / "segments").glob("*.jsonl")
+        for line in segment.read_text().splitlines()
+    ]
+    return {(record["status"], record["outcome"]) for record in records if record["kind"] == "outcome"}
+
+
+def test_dagster_kept_the_mistake_without_its_words(job: Job) -> None:
+    with closing(sqlite3.connect(job.data / "dagster" / "history" / "runs" / "index.db")) as database:
+        events = [
+            text for (text,) in database.execute("SELECT event FROM event_logs") if "a mistake in this program" in text
+        ]
+    assert events
+    assert not any("EMP_Z1" in event for event in events)
+    assert any("loud.py" in event for event in events)  # where it happened is told
