@@ -40,6 +40,8 @@ format: install ## mend format and simple lint
 	$(BIN)/ruff check --fix .
 
 bench: install ## speed and memory, as ratios against baselines of the same run
+	@test -x benchmarks/.venv/bin/python || $(PYTHON) -m venv benchmarks/.venv
+	benchmarks/.venv/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	$(BIN)/python benchmarks/run.py
 
 lock: ## make the lock file anew (needs uv)
