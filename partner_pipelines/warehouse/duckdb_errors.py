@@ -13,6 +13,10 @@ from partner_pipelines.errors import PartnerPipelinesError, StateError, Warehous
 _REASONS: tuple[tuple[str, str], ...] = (
     ("Could not set lock on file", "another program has it open: close it (only this program may open it)"),
     ("No space left on device", "the disk is full: make room"),
+    ("Disk quota exceeded", "the disk quota is used up: make room"),
+    ("File too large", "a file may not grow any further: raise the limit (ulimit -f)"),
+    ("Too many open files", "too many files are open: raise the limit (ulimit -n)"),
+    ("Input/output error", "the disk fails: look at it"),
     ("Read-only file system", "the disk is read-only"),
     ("Permission denied", "this user may not write it"),
     ("newer version of DuckDB", "a newer DuckDB wrote it: upgrade"),
