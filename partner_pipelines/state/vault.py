@@ -87,6 +87,11 @@ class Vault:
         with self._opened() as database:
             yield from (_row(found) for found in database.execute(*_selection(connection)))
 
+    def copy_to(self, path: Path) -> None:
+        """A copy of the vault stands in this new file, mode 0600. Raises StateError."""
+        with self._opened() as database, state_errors("write", path):
+            copy_database(database, path)
+
     def _exists(self) -> bool:
         with state_errors("read the vault", self._path):
             return self._path.exists()
@@ -106,6 +111,13 @@ class Vault:
         with state_errors("make the vault", self._path):
             os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE))
             sync_directory(self._path.parent)
+
+
+def copy_database(database: sqlite3.Connection, path: Path) -> None:
+    """The database as it is now, in a new file of mode 0600. Raises OSError, sqlite3.Error."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE))
+    with closing(sqlite3.connect(path)) as copy:
+        database.backup(copy)
 
 
 def _parameters(rows: Sequence[VaultRow]) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
