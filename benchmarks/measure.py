@@ -1,4 +1,4 @@
-"""Whole commands, timed: seconds, CPU seconds, peak memory; in turn, so that a machine whose speed drifts slows all alike."""
+"""Whole commands, timed: seconds, CPU seconds, peak memory; in turn, for a machine's speed drifts."""
 
 from __future__ import annotations
 

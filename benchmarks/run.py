@@ -70,7 +70,7 @@ def first_sync(options: argparse.Namespace) -> str:
         "rows with DuckDB's JSON reader; it keeps no audit, no vault, no history of runs, and cannot resume. The empty "
         "run loads nothing but the audit trail.",
         found,
-        f"`sync` takes {(ours - empty) / bare:.2f} × bare + 1 × the empty run (aim: 1.2 ×, {allowed:.1f} s here), "
+        f"`sync` takes {(ours - empty) / bare:.2f} times the bare loop plus one empty run (aim: 1.2 times, {allowed:.1f} s here), "
         f"with a peak of {found['sync'].peak_mib:.0f} MiB (aim: 300).",
     )
 
@@ -83,7 +83,7 @@ def with_latency(options: argparse.Namespace) -> str:
         "A first sync at 20 ms latency",
         f"{options.slow_properties:,} generated properties; the bare loop asks one request at a time. One repetition.",
         found,
-        f"`sync` is {ratio:.1f} × faster than one request at a time (aim: 5 ×).",
+        f"`sync` is {ratio:.1f} times faster than one request at a time (aim: 5 times).",
     )
 
 
@@ -143,7 +143,7 @@ def up() -> str:
 def _seconds_until_ready(began: float, url: str) -> float:
     while time.monotonic() - began < 120:
         try:
-            with urllib.request.urlopen(url, timeout=5):
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - loopback
                 return time.monotonic() - began
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import duckdb
 
@@ -19,7 +18,7 @@ from partner_pipelines.models.resman import Unit
 from partner_pipelines.partners.rows import Rows
 from partner_pipelines.settings import load_settings
 from partner_pipelines.state.data_directory import DataDirectory, open_data_directory
-from partner_pipelines.state.landing import Landing
+from partner_pipelines.state.landing import LandedAnswer, Landing
 from partner_pipelines.state.tokenise import Tokeniser
 from partner_pipelines.warehouse.connection import Warehouse
 from partner_pipelines.warehouse.decompose import Origin, land_list
@@ -51,12 +50,16 @@ def main() -> None:
     _check(data)
     slowest = max(write["slowest"] for write in writes)
     rate = WRITERS * BATCHES * ROWS / seconds
-    print(json.dumps({"rows_per_second": rate, "slowest_write_seconds": slowest, **read}))
+    _tell({"rows_per_second": rate, "slowest_write_seconds": slowest, **read})
 
 
 def _data(directory: str) -> DataDirectory:
     settings = load_settings({"PARTNER_ENV": "sandbox", "PARTNER_DATA_DIR": directory})
     return open_data_directory(settings.data_dir, settings.environment)
+
+
+def _tell(facts: dict[str, float]) -> None:
+    sys.stdout.write(json.dumps(facts) + "\n")
 
 
 def _wait_for_go() -> None:
@@ -77,10 +80,10 @@ def write(data: DataDirectory, number: int) -> None:
         merge_landed(warehouse, landing, datetime.now(UTC), connection=f"writer-{number}")
         publish(warehouse)
         slowest = max(slowest, time.monotonic() - began)
-    print(json.dumps({"slowest": slowest}))
+    _tell({"slowest": slowest})
 
 
-def _batch(tokeniser: Tokeniser, number: int, batch: int):  # type: ignore[no-untyped-def]
+def _batch(tokeniser: Tokeniser, number: int, batch: int) -> LandedAnswer:
     units = [
         Unit(id=f"U{number}-{batch}-{row}", unit_number=str(row), bedrooms=row % 4, market_rent=1000.0 + row)
         for row in range(ROWS)
@@ -101,7 +104,7 @@ def read(data: DataDirectory) -> None:
         except duckdb.Error:
             errors += 1
         reads += 1
-    print(json.dumps({"reads": reads, "reader_errors": errors}))
+    _tell({"reads": reads, "reader_errors": errors})
 
 
 def _check(data: DataDirectory) -> None:
