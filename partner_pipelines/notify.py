@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,11 +39,19 @@ def addresses_of(settings: Settings) -> dict[Audience, Sequence[SecretReference]
 
 def send_by_apprise(address: str, title: str, body: str) -> bool:
     """Whether the address took the message. Its own log stays closed: an address is a secret."""
-    import apprise  # noqa: PLC0415 - half a second, for what hardly ever happens
+    with _one_at_a_time, warnings.catch_warnings():
+        # Of modules of Python's that Apprise loads when it is first used; filters are the whole process's, hence the lock
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import apprise  # noqa: PLC0415 - half a second, for what hardly ever happens
 
-    logging.getLogger("apprise").disabled = True
-    sender = apprise.Apprise()
-    return bool(sender.add(address) and sender.notify(body=body, title=title, body_format=apprise.NotifyFormat.TEXT))
+        logging.getLogger("apprise").disabled = True
+        sender = apprise.Apprise()
+        return bool(
+            sender.add(address) and sender.notify(body=body, title=title, body_format=apprise.NotifyFormat.TEXT)
+        )
+
+
+_one_at_a_time = threading.Lock()
 
 
 class Notifier:

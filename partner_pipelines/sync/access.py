@@ -45,6 +45,7 @@ class ResManAccess:
 
     def request(self, scopes: Sequence[str], purpose: Purpose = "work") -> Grant:
         """A new token, and the trail knows of it. Raises as `TokenRequester.request`."""
+        self.revocations.check(self.name, self.facts("request_token"))  # nothing is requested, and nothing refused
         asked: dict[str, object] = {"asked": list(scopes), "purpose": purpose}
         is_renewal = purpose == "work" and self.store.peek(self.key) is not None
         self.tell("requested", **asked)

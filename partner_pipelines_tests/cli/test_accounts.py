@@ -1,0 +1,126 @@
+"""`scopes`, `revoke` and `restore` as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from partner_pipelines_tests.cli.program import Program, only_line, wait_until
+from partner_pipelines_tests.sandbox_process import SandboxProcess
+
+LAUNCH = ["leads", "units", "employees", "documents"]
+NOW = {"RESMAN_SCOPE_PROBE_INTERVAL": "0"}
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[SandboxProcess]:
+    with SandboxProcess.start("--properties", "7500") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(running: SandboxProcess, program: Program) -> Iterator[SandboxProcess]:
+    program.environ |= running.env
+    yield running
+    running.control("DELETE", "faults")
+    running.settings(latency_ms=0)
+    running.control("POST", "scopes", {"client_id": running.env["RESMAN_CLIENT_ID"], "granted": LAUNCH})
+
+
+def grant(sandbox: SandboxProcess, *scopes: str) -> None:
+    granted = {"client_id": sandbox.env["RESMAN_CLIENT_ID"], "granted": [*LAUNCH, *scopes]}
+    sandbox.control("POST", "scopes", granted)
+
+
+def scopes_of(program: Program) -> dict[str, list[str]]:
+    finished = program.run("scopes", "--json", **NOW)
+    assert finished.returncode == 0, finished.stderr
+    told: dict[str, list[str]] = json.loads(finished.stdout.splitlines()[-1])["connections"]["resman"]
+    return told
+
+
+def test_scopes_says_what_is_asked_granted_new_and_missing(program: Program, sandbox: SandboxProcess) -> None:
+    assert scopes_of(program) == {
+        "asked": LAUNCH,
+        "granted": LAUNCH,
+        "newly_granted": [],
+        "missing": [],
+        "optional": ["payments", "maintenance"],
+    }
+    grant(sandbox, "payments")
+    told = scopes_of(program)
+    assert (told["asked"], told["newly_granted"]) == ([*LAUNCH, "payments"], ["payments"])
+    sandbox.control("POST", "scopes", {"client_id": sandbox.env["RESMAN_CLIENT_ID"], "granted": LAUNCH[1:]})
+    told = scopes_of(program)
+    assert (told["missing"], told["granted"], told["optional"]) == (["leads"], LAUNCH[1:], ["payments", "maintenance"])
+    assert "  missing        leads   (enable them" in program.run("scopes", **NOW).stdout
+
+
+def test_revoke_in_the_middle_of_a_sync_of_10_000_items_stops_it_within_a_second(
+    program: Program, sandbox: SandboxProcess
+) -> None:
+    assert len(sandbox.rows("resman_units")) == 10_000
+    sandbox.settings(latency_ms=200)
+    seen = sandbox.log()[-1]["n"] if sandbox.log() else 0
+    with program.started("sync", "--json", "--select", 'key:"resman/units"') as sync:
+        wait_until(lambda: len(sandbox.log(seen)) > 12, "the list is being read", 120)
+        finished = program.run("revoke", "resman", "--json")
+        assert finished.returncode == 0, finished.stderr
+        output, _ = sync.communicate(timeout=120)
+    marker = program.place / "state" / "revocations" / "resman.json"
+    revoked_at = marker.stat().st_mtime
+    later = [entry for entry in sandbox.log(seen) if entry["at"] > revoked_at + 1]
+    assert [entry["path"] for entry in later if entry["path"] != "/oauth2/revoke"] == []
+    assert [entry["status"] for entry in sandbox.log(seen) if entry["path"] == "/oauth2/revoke"] == [200]
+    assert json.loads(finished.stdout.splitlines()[-1])["tokens_pending"] == 0
+    assert sync.returncode == 1
+    report = json.loads(output.splitlines()[-1])
+    assert "resman was revoked at" in report["failed"]["resman.units"]
+    assert "partner-pipelines restore resman" in report["failed"]["resman.units"]
+    assert list((program.place / "state" / "tokens").glob("*.json")) == []
+
+
+def test_a_revocation_that_the_partner_cannot_take_now_waits_and_is_tried_again(
+    program: Program, sandbox: SandboxProcess
+) -> None:
+    scopes_of(program)
+    sandbox.fault("status", status=503, path="/oauth2/revoke", times=1)
+    finished = program.run("revoke", "resman", "--json")
+    assert "tried again until the token expires" in finished.stdout
+    assert json.loads(finished.stdout.splitlines()[-1])["tokens_pending"] == 1
+    seen = sandbox.log()[-1]["n"]
+    assert program.run("scopes").returncode == 1, "it is revoked, and says so"
+    assert [(entry["path"], entry["status"]) for entry in sandbox.log(seen)] == [("/oauth2/revoke", 200)]
+    assert list((program.place / "state" / "revocations" / "pending").iterdir()) == []
+
+
+def test_a_connection_that_is_not_there_is_one_line_that_names_those_that_are(
+    program: Program, sandbox: SandboxProcess
+) -> None:
+    assert sandbox.env
+    for command in ("revoke", "restore"):
+        finished = program.run(command, "elm-park")
+        assert finished.returncode == 2
+        assert only_line(finished) == "there is no connection 'elm-park'; there are resman, openmoove"
+
+
+def test_revoke_needs_no_partner_that_answers(program: Program) -> None:
+    """Without a sandbox that runs and with nothing set: the credentials are out, and that is all that is known."""
+    began = time.monotonic()
+    finished = program.run("revoke", "openmoove")
+    assert finished.returncode == 0, finished.stderr
+    assert "openmoove is revoked" in finished.stdout
+    assert time.monotonic() - began < 60
+    assert (program.place / "state" / "revocations" / "openmoove.json").exists()
+    assert "was already revoked" in program.run("revoke", "openmoove").stdout
+    assert "may be called again" in program.run("restore", "openmoove").stdout
+    assert "nothing to restore" in program.run("restore", "openmoove").stdout
+
+
+def test_scopes_without_resman_says_what_is_missing(program: Program) -> None:
+    finished = program.run("scopes", PARTNER_ENV="production", OPENMOOVE_API_KEY="om_x")
+    assert finished.returncode == 2
+    assert "ResMan is not configured: RESMAN_CLIENT_ID and RESMAN_CLIENT_SECRET are not set" in only_line(finished)
