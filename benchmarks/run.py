@@ -70,8 +70,8 @@ def first_sync(options: argparse.Namespace) -> str:
         "rows with DuckDB's JSON reader; it keeps no audit, no vault, no history of runs, and cannot resume. The empty "
         "run loads nothing but the audit trail.",
         found,
-        f"`sync` takes {(ours - empty) / bare:.2f} times the bare loop plus one empty run (aim: 1.2 times, {allowed:.1f} s here), "
-        f"with a peak of {found['sync'].peak_mib:.0f} MiB (aim: 300).",
+        f"`sync` takes {(ours - empty) / bare:.2f} times the bare loop plus one empty run (aim: 1.2 times, "
+        f"{allowed:.1f} s here), with a peak of {found['sync'].peak_mib:.0f} MiB (aim: 300).",
     )
 
 
