@@ -6,6 +6,7 @@ process. Readers open published copies (reading.py) and meet neither.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from partner_pipelines.state.data_directory import DataDirectory
-from partner_pipelines.state.files import PRIVATE_FILE, locked, make_directory, state_errors, sync_directory
+from partner_pipelines.state.files import locked, make_directory, state_errors, sync_directory
 from partner_pipelines.warehouse.duckdb_errors import warehouse_errors
 from partner_pipelines.warehouse.schema import ensure_schema
 from partner_pipelines.warehouse.sql_files import sql
@@ -77,7 +78,7 @@ class Warehouse:
     @contextmanager
     def opened(self) -> Iterator[Session]:
         """The working database for who holds the lock already; the calls of the trail are in it."""
-        with warehouse_errors(self.path), closing(self._open()) as database:
+        with _private_files(), warehouse_errors(self.path), closing(self._open()) as database:
             ensure_schema(database, self.path)
             session = Session(database, self.path)
             with session.transaction():
@@ -104,7 +105,6 @@ class Warehouse:
             left.unlink(missing_ok=True)
         with closing(self._connect(unborn)) as database:
             ensure_schema(database, unborn)
-        unborn.chmod(PRIVATE_FILE)
         unborn.rename(self.path)
         sync_directory(self.data.warehouse)
 
@@ -122,3 +122,13 @@ class Warehouse:
         database.execute("SET TimeZone = 'UTC'")
         database.execute(sql("proven"))
         return database
+
+
+@contextmanager
+def _private_files() -> Iterator[None]:
+    """What DuckDB makes is for this user alone, its log and what it spills too: it leaves the mode to the process."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
