@@ -21,11 +21,11 @@ from typing import IO
 
 from partner_pipelines.errors import StateError, UsageError
 from partner_pipelines.receiver import MODULE
-from partner_pipelines.receiver.secrets import check_secrets
 from partner_pipelines.receiver.worker import READY
 from partner_pipelines.settings import Settings
 from partner_pipelines.state.children import ends_with_us
 from partner_pipelines.state.stop import StopSignal
+from partner_pipelines.sync.webhook_secrets import check_secrets
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 10.0

@@ -18,12 +18,12 @@ from partner_pipelines.receiver.app import Receive, Receiver, Scope, Send
 from partner_pipelines.receiver.health import Health
 from partner_pipelines.receiver.protocol import Impatient
 from partner_pipelines.receiver.refusals import Refusals
-from partner_pipelines.receiver.secrets import accepted_secrets
 from partner_pipelines.settings import load_settings
 from partner_pipelines.state.audit_trail import AuditTrail
 from partner_pipelines.state.data_directory import open_data_directory
 from partner_pipelines.state.heartbeat import Heartbeat
 from partner_pipelines.state.inbox import Inbox
+from partner_pipelines.sync.webhook_secrets import accepted_secrets
 
 READY = b"ready\n"
 LOOK_SECONDS = 5.0

@@ -44,8 +44,10 @@ from partner_pipelines.state.tokens import TokenKey, TokenStore
 from partner_pipelines.state.vault import Vault
 from partner_pipelines.sync.access import ResManAccess
 from partner_pipelines.sync.ledgers import SharedLedger, Unmetered
+from partner_pipelines.sync.partner_clock import Clocked, PartnerClock
 from partner_pipelines.sync.shared_token import SharedToken
 from partner_pipelines.warehouse.connection import Warehouse
+from partner_pipelines.warehouse.group import open_to_group
 
 _MEBIBYTE = 1024 * 1024
 _LOOK_SECONDS = 0.5
@@ -111,6 +113,7 @@ class House:
         self.landing = Landing(data.landing)
         self.warehouse = Warehouse(data)
         self.tokeniser = Tokeniser(data.key("personal"))
+        self.clocks: dict[str, PartnerClock] = {}
 
     def resman(self, connection: ResManConnection) -> ResManClient:
         """A client for one ResMan account."""
@@ -173,11 +176,12 @@ class House:
             partial(_keyed_hash, self.data.key("content")),
             WireLimits(max_body_bytes=settings.max_body_mb * _MEBIBYTE),
         )
+        clock = self.clocks.setdefault(connection.name, PartnerClock())
         facts = CallFacts(connection.partner, connection.name, "wait")
         stop = WatchfulStop(self.stop, partial(self.revocations.check, connection.name, facts))
         budget = self._budget(connection.name, connection.base_url, connection.rate_limits)
         return Caller(
-            Budgeted(transport, budget, stop, settings.max_wait_seconds),
+            Budgeted(Clocked(transport, clock), budget, stop, settings.max_wait_seconds),
             CallerSettings(
                 partner=connection.partner,
                 connection=connection.name,
@@ -205,7 +209,10 @@ def _keyed_hash(key: bytes, body: bytes) -> str:
 @contextmanager
 def open_house(settings: Settings, *, run_id: str | None, stop: Stop) -> Iterator[House]:
     """A House over the settings' data directory. Raises StateError, EnvironmentStampError, NewerSchemaError."""
-    house = House(settings, open_data_directory(settings.data_dir, settings.environment), run_id=run_id, stop=stop)
+    data = open_data_directory(settings.data_dir, settings.environment)
+    if settings.published_group is not None:
+        open_to_group(data, settings.published_group)
+    house = House(settings, data, run_id=run_id, stop=stop)
     try:
         yield house
     finally:

@@ -21,7 +21,7 @@ from partner_pipelines.partners.rows import RejectedRow, Rows
 from partner_pipelines.state.landing import LandedAnswer
 from partner_pipelines.state.tokenise import Place, Tokeniser, raw_json
 from partner_pipelines.state.vault import VaultRow
-from partner_pipelines.warehouse.tables import ABSENT, GONE, TABLES, Table
+from partner_pipelines.warehouse.tables import ABSENT, GONE, TABLES, TOLD, Table
 
 REJECTED = "audit.rejected_records"
 LINE_BYTES = 512 * 1024
@@ -157,6 +157,19 @@ def land_milestones(tokeniser: Tokeniser, origin: Origin, property_id: int, rows
             parts.add(table, {"property_id": property_id, **_dump(item)})
     _reject_all(parts, table, rows.rejected)
     return parts.landed("openmoove.milestones", property_id, complete=True)
+
+
+def land_told_milestone(tokeniser: Tokeniser, origin: Origin, property_id: int, rows: Rows[Milestone]) -> LandedAnswer:
+    """A milestone as a webhook tells it: some of its columns. What it leaves out is neither emptied nor forgotten."""
+    table = TABLES["openmoove.milestones"]
+    parts = _Parts(tokeniser, origin)
+    for item in rows.items:
+        row = {"property_id": property_id, **_dump(item)}
+        left_out = sorted(_known(type(item)) - item.model_fields_set)
+        parts.add(table, row | {ABSENT: left_out})
+        parts.vault_rows = [kept for kept in parts.vault_rows if kept.field not in left_out]
+    _reject_all(parts, table, rows.rejected)
+    return parts.landed(TOLD, property_id)
 
 
 def land_gone(tokeniser: Tokeniser, origin: Origin, property_id: int) -> LandedAnswer:

@@ -18,6 +18,7 @@ from partner_pipelines.state.landing import Landing
 from partner_pipelines.warehouse import statements
 from partner_pipelines.warehouse.connection import Session, Warehouse
 from partner_pipelines.warehouse.gone_statements import mark_absent_statement, mark_gone_with_parent_statement
+from partner_pipelines.warehouse.memory_file import memory_file
 from partner_pipelines.warehouse.parameters import Value, bind, execute, moments
 from partner_pipelines.warehouse.schema import note_change
 from partner_pipelines.warehouse.sql_files import sql
@@ -149,10 +150,24 @@ def _read(database: DuckDBPyConnection) -> set[str]:
     return {name for (name,) in given}
 
 
-def _merge_table(database: DuckDBPyConnection, name: str) -> TableChanges:
+def merge_told(database: DuckDBPyConnection, lines: Iterable[bytes], common: Mapping[str, Value]) -> MergeResult:
+    """What webhooks told (`decompose.land_told_milestone`) is in the tables: it gives some columns of a row only.
+
+    Call it in a transaction. `common` binds $content_key, $run, $now, $latest.
+    """
+    with memory_file(lines) as file:
+        bind(database, {**common, "files": [file]})
+        given = _read(database)
+        changes = {name: _merge_table(database, name, partial=True) for name in TABLES if name in given}
+        for name, rejected in _reject(database).items():
+            changes[name] = changes.get(name, TableChanges()) + TableChanges(rejected=rejected)
+    return MergeResult(changes)
+
+
+def _merge_table(database: DuckDBPyConnection, name: str, *, partial: bool = False) -> TableChanges:
     execute(database, statements.stage_statement(name))
     execute(database, statements.keep_latest_statement(name))
-    execute(database, statements.merged_statement(name))
+    execute(database, statements.merged_statement(name, partial=partial))
     counted = execute(
         database,
         "SELECT count(*) FILTER (is_new), "

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
+import duckdb
 from duckdb import DuckDBPyConnection
 
 from partner_pipelines.errors import NewerSchemaError
@@ -42,13 +43,12 @@ def ensure_schema(connection: DuckDBPyConnection, path: Path) -> None:
 
 
 def read_facts(connection: DuckDBPyConnection) -> dict[str, str]:
-    """What `internal.meta` says; nothing for a new database."""
-    known = connection.execute(
-        "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'internal' AND table_name = 'meta'"
-    ).fetchone()
-    if known == (0,):
+    """What `internal.meta` says; nothing for a new database. Call it outside a transaction."""
+    try:
+        found = connection.execute("SELECT name, value FROM internal.meta").fetchall()
+    except duckdb.CatalogException:  # to look first whether it is there takes longer than all the rest of an opening
         return {}
-    return dict(connection.execute("SELECT name, value FROM internal.meta").fetchall())
+    return dict(found)
 
 
 def note_change(connection: DuckDBPyConnection) -> None:
@@ -60,7 +60,8 @@ def note_change(connection: DuckDBPyConnection) -> None:
 
 def changes(connection: DuckDBPyConnection) -> int:
     """How often something worth publishing was committed."""
-    return int(read_facts(connection).get("changes", "0"))
+    found = connection.execute("SELECT value FROM internal.meta WHERE name = 'changes'").fetchone()
+    return int(found[0]) if found else 0
 
 
 def _add_columns(connection: DuckDBPyConnection) -> None:
@@ -79,7 +80,21 @@ def _write_facts(connection: DuckDBPyConnection, facts: dict[str, str]) -> None:
 
 @lru_cache(maxsize=1)
 def _statements() -> tuple[str, ...]:
-    own = tuple(map(sql, ("internal", "api_calls", "token_events", "scope_events", "rejected_records", "runs")))
+    own = tuple(
+        map(
+            sql,
+            (
+                "internal",
+                "api_calls",
+                "token_events",
+                "scope_events",
+                "rejected_records",
+                "runs",
+                "webhook_deliveries",
+                "webhook_state",
+            ),
+        )
+    )
     return (*own, *(statement for table in TABLES.values() for statement in create_statements(table)))
 
 

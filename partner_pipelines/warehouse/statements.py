@@ -146,10 +146,11 @@ DELETE FROM staged WHERE rowid NOT IN (
 
 
 @lru_cache(maxsize=100)
-def merged_statement(name: str) -> str:
+def merged_statement(name: str, *, partial: bool = False) -> str:
     """The temporary table `merged`: the rows that get news, as they will stand.
 
-    Parameters: $content_key, $latest.
+    Parameters: $content_key, $latest. `partial`: the news gives some columns only (a webhook's payload does), and what
+    it leaves out (ABSENT) stays, unknown fields too.
     """
     table = TABLES[name]
     news = _commas(f"news_{number} AS ({_news(table, source)})" for number, source in enumerate(table.sources))
@@ -161,7 +162,7 @@ WITH keys AS (SELECT DISTINCT connection, {_keys(table)} FROM staged),
     final AS (
     SELECT keys.*,
     {_commas(_applies(number, source) for number, source in enumerate(table.sources))},
-    {_commas(_final_columns(table))},
+    {_commas(_final_columns(table, partial))},
     t.content_hash AS hash_before, t.deleted_at AS deleted_before, t.first_seen_at AS seen_before,
     t.changed_at AS changed_before
     FROM keys
@@ -230,9 +231,9 @@ def _applies(number: int, source: Source) -> str:
     return f"coalesce({news} >= coalesce({before}, {news}), FALSE) AS applies_{number}"
 
 
-def _final_columns(table: Table) -> list[str]:
+def _final_columns(table: Table, partial: bool) -> list[str]:
     found = [
-        f"{_final_value(table, column.name)} AS {quoted(column.name)}"
+        f"{_final_value(table, column.name, partial)} AS {quoted(column.name)}"
         for column in table.columns
         if column.name not in table.key
     ]
@@ -240,7 +241,8 @@ def _final_columns(table: Table) -> list[str]:
         found.append(_latest(number, "fetched_at", source.as_of))
         found.append(_latest(number, "request_id", source.request))
         if source.extra is not None:
-            found.append(_latest(number, source.extra, source.extra))
+            extra = quoted(source.extra)
+            found.append(f"t.{extra} AS {extra}" if partial else _latest(number, source.extra, source.extra))
         if source.as_of == "fetched_at":
             found.append(_latest(number, "delivery_id", "delivery_id"))
             found.extend(_latest(number, "fetched_at", copy, of) for copy, of in table.sight_only)
@@ -261,30 +263,33 @@ def _deleted(table: Table) -> str:
     return f"CASE WHEN greatest({latest}) >= {end} THEN NULL ELSE t.deleted_at END"
 
 
-def _final_value(table: Table, column: str) -> str:
+def _final_value(table: Table, column: str, partial: bool) -> str:
     """The latest news of a column. Of two sources that give it the later counts; on a tie the last in the specs."""
     givers = [number for number, source in enumerate(table.sources) if column in source.columns]
     cases = "".join(
-        f" WHEN {_wins(table, number, givers, column)} THEN news_{number}.{quoted(column)}" for number in givers
+        f" WHEN {_wins(table, number, givers, column, partial)} THEN news_{number}.{quoted(column)}"
+        for number in givers
     )
     return f"CASE{cases} ELSE t.{quoted(column)} END"
 
 
-def _wins(table: Table, number: int, givers: list[int], column: str) -> str:
-    conditions = [_says(number, givers, column)]
+def _wins(table: Table, number: int, givers: list[int], column: str, partial: bool) -> str:
+    conditions = [_says(number, givers, column, partial)]
     for other in givers:
         if other == number:
             continue
         later = ">" if other > number else ">="
         news, before = f"news_{number}.fetched_at", proven(f"t.{quoted(table.sources[other].as_of)}")
         conditions.append(f"coalesce({news} {later} {before}, TRUE)")
-        conditions.append(f"NOT ({_says(other, givers, column)} AND NOT {news} {later} news_{other}.fetched_at)")
+        conditions.append(
+            f"NOT ({_says(other, givers, column, partial)} AND NOT {news} {later} news_{other}.fetched_at)"
+        )
     return " AND ".join(conditions)
 
 
-def _says(number: int, givers: list[int], column: str) -> str:
+def _says(number: int, givers: list[int], column: str, partial: bool) -> str:
     """The source's news applies and does not leave the column out."""
-    if len(givers) == 1:
+    if len(givers) == 1 and not partial:
         return f"applies_{number}"
     left_out = f"coalesce(list_contains(news_{number}.{quoted(ABSENT)}, {literal(column)}), FALSE)"
     return f"(applies_{number} AND NOT {left_out})"

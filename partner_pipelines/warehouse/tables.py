@@ -17,6 +17,9 @@ from partner_pipelines.warehouse.columns import Column, columns_of
 GONE = "openmoove.gone"
 """The source of answers that say: the property `parent_id` is gone (404)."""
 
+TOLD = "openmoove.webhook"
+"""The source of what a webhook's payload says of a milestone: some of its columns."""
+
 ABSENT = "~absent"
 """In a landed row: the columns that another source gives too, and that this answer leaves out."""
 

@@ -7,7 +7,7 @@ milestones are spared until they reach their own age, which catches a reopened m
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -46,6 +46,14 @@ class Ages:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What somebody else than a clock says is due of a property: the reason of each part, None where it is not."""
+
+    detail: str | None
+    milestones: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """What to ask about one property, with the reasons that go to `audit.api_calls.reason`.
 
@@ -79,8 +87,16 @@ def is_frozen(known: Known, now: datetime) -> bool:
     return now - known.last_completed_at > FROZEN_AFTER
 
 
-def plan(known: Iterable[Known], missing: Collection[int], ages: Ages, now: datetime) -> list[Work]:
-    """The work that is due, the most valuable first: never read, then absent from the list, then by age."""
+def plan(
+    known: Iterable[Known], missing: Collection[int], ages: Ages, now: datetime, told: Mapping[int, Told] | None = None
+) -> list[Work]:
+    """The work that is due, the most valuable first: told by a webhook, never read, absent from the list, by age.
+
+    `told` may name properties that are not known: the partner is asked for them all the same.
+    """
+    told = dict(told or {})
+    by_told = told_works(known := list(known), told, ages, now)
+    known = [one for one in known if one.property_id not in told]
     new: list[Work] = []
     aged: list[tuple[datetime, Work]] = []
     absent: list[Work] = []
@@ -96,7 +112,21 @@ def plan(known: Iterable[Known], missing: Collection[int], ages: Ages, now: date
             if work is not None:
                 aged.append((min(one.detail_at, one.milestones_at), work))
     aged.sort(key=lambda pair: pair[0])
-    return new + absent + [work for _, work in aged]
+    return by_told + new + absent + [work for _, work in aged]
+
+
+def told_works(known: Iterable[Known], told: Mapping[int, Told], ages: Ages, now: datetime) -> list[Work]:
+    """The work that was told, with what is due of the same properties by age: one detail answers both."""
+    by_id = {one.property_id: one for one in known if one.property_id in told}
+    return [_told(by_id.get(property_id) or Known(property_id), what, ages, now) for property_id, what in told.items()]
+
+
+def _told(one: Known, told: Told, ages: Ages, now: datetime) -> Work:
+    if one.detail_at is None or one.milestones_at is None:
+        reason = told.detail or told.milestones
+        return Work(one.property_id, reason, reason)
+    aged = _aged(one, ages, now) or Work(one.property_id, None, None)
+    return Work(one.property_id, told.detail or aged.detail, told.milestones or aged.milestones, one.counters)
 
 
 def _aged(one: Known, ages: Ages, now: datetime) -> Work | None:
