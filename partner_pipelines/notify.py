@@ -40,7 +40,7 @@ def addresses_of(settings: Settings) -> dict[Audience, Sequence[SecretReference]
 def send_by_apprise(address: str, title: str, body: str) -> bool:
     """Whether the address took the message. Its own log stays closed: an address is a secret."""
     with _one_at_a_time, warnings.catch_warnings():
-        # Of modules of Python's that Apprise loads when it is first used; filters are the whole process's, hence the lock
+        # Of modules of Python's that Apprise loads when it is first used. Filters are the whole process's: so the lock
         warnings.simplefilter("ignore", DeprecationWarning)
         import apprise  # noqa: PLC0415 - half a second, for what hardly ever happens
 

@@ -28,6 +28,7 @@ from partner_pipelines_tests.docs.pages import (
     variables,
     words_of,
 )
+from partner_pipelines_tests.docs.recovery_page import recovery_page
 from partner_pipelines_tests.docs.settings_page import settings_page
 
 README = ROOT / "README.md"
@@ -164,6 +165,11 @@ def test_the_picture_is_one_that_a_page_can_show() -> None:
 def test_the_settings_page_is_made_of_the_settings() -> None:
     page = ROOT / "docs" / "settings.md"
     assert page.read_text() == settings_page(), "run .venv/bin/python -m partner_pipelines_tests.docs.settings_page"
+
+
+def test_the_recovery_page_is_made_of_the_table_that_the_program_goes_by() -> None:
+    found = (ROOT / "docs" / "recovery.md").read_text()
+    assert found == recovery_page(), "run .venv/bin/python -m partner_pipelines_tests.docs.recovery_page"
 
 
 def test_the_last_lines_that_the_readme_shows_are_those_of_a_demo(demo: FinishedDemo) -> None:

@@ -25,7 +25,7 @@ BOOKKEEPING = {
     *("detail_fetched_at", "milestones_fetched_at", "milestones_request_id"),
 }
 DAYS = {"available_on", "available_date", "move_in_date", "hire_date"}
-TIMES = {"created_at", "updated_at", "completed_at", "due_date"}
+TIMES = {"created_at", "updated_at", "completed_at", "due_date", "closed_at"}
 PERSONAL = {"first_name", "last_name", "email", "phone_number", "phone"}
 SHOWN_DIFFERENCES = 8
 
