@@ -5,18 +5,21 @@ from __future__ import annotations
 import multiprocessing
 import random
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from partner_pipelines.warehouse.publish import publish
 from partner_pipelines.warehouse.reading import open_published, run_query
 from partner_pipelines_tests.warehouse import children
 from partner_pipelines_tests.warehouse.children import ROWS, tagged
-from partner_pipelines_tests.warehouse.support import Yard
+from partner_pipelines_tests.warehouse.support import Yard, a_unit
 
-DEADLINE = 60.0
+DEADLINE = 240.0
 KILLS = 12
 
 _CONTEXT = multiprocessing.get_context("spawn")
@@ -81,24 +84,46 @@ def test_sigkill_at_any_moment_loses_and_doubles_nothing(yard: Yard) -> None:
     assert yard.published(leads).rows
 
 
-def test_two_writers_and_two_readers_at_once(yard: Yard) -> None:
+def test_two_writers_and_four_readers_at_once(yard: Yard) -> None:
     root = yard.data.root
-    batches = 5
+    batches = 4
     yard.published("SELECT 1")
-    with (
-        running(children.read_for_ever, root) as (_, first),
-        running(children.read_for_ever, root) as (_, second),
-        running(children.write_batches, root, "oak", batches) as (_, oak),
-        running(children.write_batches, root, "elm", batches) as (_, elm),
-    ):
-        assert (heard(oak), heard(elm)) == (None, None)
-        for reader in (first, second):
+    with ExitStack() as readers:
+        said = [readers.enter_context(running(children.read_for_ever, root, number % 2 == 0)) for number in range(4)]
+        with (
+            running(children.write_batches, root, "oak", batches) as (_, oak),
+            running(children.write_batches, root, "elm", batches) as (_, elm),
+        ):
+            assert (heard(oak), heard(elm)) == (None, None)
+        for _, reader in said:
             reader.send("enough")
             looks = heard(reader)
             assert isinstance(looks, int), looks
             assert looks > 0
     rows = yard.published("SELECT connection, status, count(*) FROM resman.leads GROUP BY ALL ORDER BY ALL").rows
     assert rows == [("elm", str(batches), ROWS), ("oak", str(batches), ROWS)]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE resman.leads SET status = '2' WHERE id = 'LEAD_7'",
+        "UPDATE resman.leads SET status = '2'",
+        "DELETE FROM openmoove.milestones WHERE id = 7",
+        "DELETE FROM openmoove.milestones",
+    ],
+)
+def test_the_readers_would_notice_half_a_batch(yard: Yard, damage: str) -> None:
+    ours, theirs = _CONTEXT.Pipe()
+    children.write_batches(yard.data.root, "oak", 1, theirs)
+    assert heard(ours) is None
+    with closing(open_published(yard.data)) as database:
+        assert children.half_applied(database) == []
+    yard.read(damage)
+    yard.merge(yard.resman(9, "resman.units", a_unit(1)))
+    publish(yard.warehouse)
+    with closing(open_published(yard.data)) as database:
+        assert children.half_applied(database) != []
 
 
 def test_two_processes_that_merge_the_same_files_merge_each_once(yard: Yard) -> None:
