@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from partner_pipelines.sandbox import control
 from partner_pipelines.sandbox.breakage import Breakage
+from partner_pipelines.sandbox.oauth_endpoints import METADATA
 from partner_pipelines.sandbox.openmoove import OpenMoove
 from partner_pipelines.sandbox.resman import ResMan
 from partner_pipelines.sandbox.wire import page_not_found, read_request
@@ -109,7 +110,7 @@ class App:
     def _partner(self, path: str) -> Partner | None:
         if path.startswith(("/api/partners", "/api/v1/partners")):
             return self._openmoove
-        return self._resman if path.startswith(("/api/", "/oauth2/")) else None
+        return self._resman if path.startswith(("/api/", "/oauth2/", METADATA)) else None
 
     def _dress(self, response: Response) -> list[Header]:
         headers = [

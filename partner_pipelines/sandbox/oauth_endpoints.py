@@ -1,4 +1,4 @@
-"""ResMan's authorization server: token (RFC 6749 section 4.4), introspection (RFC 7662), revocation (RFC 7009)."""
+"""ResMan's authorization server: tokens (RFC 6749 4.4), introspection (7662), revocation (7009), metadata (8414)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import hmac
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote_plus
 
+from partner_pipelines.sandbox.oauth import SCOPES
 from partner_pipelines.sandbox.wire import Response, detail, page_not_found, reply
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from partner_pipelines.sandbox.wire import Header, Request
 
 NO_STORE: tuple[Header, ...] = ((b"cache-control", b"no-store"), (b"pragma", b"no-cache"))
+METADATA = "/.well-known/oauth-authorization-server"
 CHALLENGE: Header = (b"www-authenticate", b'Basic realm="resman"')
 
 Form = dict[str, str]
@@ -53,6 +55,8 @@ class OAuthEndpoints:
 
     def answer(self, request: Request) -> Response:
         """Answer one request to the authorization server."""
+        if request.path == METADATA and request.method == "GET":
+            return self._metadata(request)
         endpoint = self._endpoints.get(request.path)
         if endpoint is None:
             return page_not_found()
@@ -103,6 +107,21 @@ class OAuthEndpoints:
         if not narrowed or (refused and self._settings.refuse_unknown_scopes):
             raise OAuthError("invalid_scope", f"Not granted: {' '.join(refused) or 'any scope'}.")
         return narrowed
+
+    def _metadata(self, request: Request) -> Response:
+        """Say what there is, to anybody (RFC 8414 section 3.2): every scope that a client may be granted one day."""
+        issuer = f"http://{request.header(b'host')}"
+        return reply(
+            200,
+            {
+                "issuer": issuer,
+                "token_endpoint": f"{issuer}/oauth2/token",
+                "introspection_endpoint": f"{issuer}/oauth2/introspect",
+                "revocation_endpoint": f"{issuer}/oauth2/revoke",
+                "grant_types_supported": ["client_credentials"],
+                "scopes_supported": list(SCOPES),
+            },
+        )
 
     def _introspect(self, client: Client, form: Form) -> Response:
         text = _required_token(form)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from partner_pipelines.sandbox.oauth_endpoints import OAuthEndpoints, basic_credentials, form_client_id
+from partner_pipelines.sandbox.oauth_endpoints import METADATA, OAuthEndpoints, basic_credentials, form_client_id
 from partner_pipelines.sandbox.paging import page_response
 from partner_pipelines.sandbox.resman_form import REQUIRED, created_row, field_errors, updated_row
 from partner_pipelines.sandbox.store import RESMAN_KINDS, Key, Row
@@ -85,7 +85,7 @@ class ResMan:
 
     def answer(self, request: Request) -> Response:
         """Answer one request to the authorization server or the API."""
-        if request.path.startswith("/oauth2/"):
+        if request.path.startswith(("/oauth2/", METADATA)):
             return self._oauth.answer(request)
         match = _PATH.match(request.path)
         if match is None:

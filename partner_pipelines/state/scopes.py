@@ -43,7 +43,7 @@ class KnownScopes:
     """What is known. `seen`: the partner has said something about them. `refused`: a request for them alone was.
 
     `refuses_whole`: the server refuses a request whole, or does not say what it granted: each scope is asked for alone.
-    `looked_at`: when a look last began.
+    `looked_at`: when a look last began. `put_off`: how many looks in a row left the probe out.
     """
 
     granted: frozenset[str] = frozenset()
@@ -51,6 +51,7 @@ class KnownScopes:
     refused: frozenset[str] = frozenset()
     refuses_whole: bool = False
     looked_at: Moment | None = None
+    put_off: int = 0
     changes: tuple[ScopeChange, ...] = ()
 
 
@@ -148,6 +149,13 @@ class ScopeBook:
             draft.known = replace(draft.known, looked_at=moment)
             return True
 
+    def put_off(self, at_most: int) -> bool:
+        """True while the probe may be left out once more; 0 begins to count anew."""
+        with self._changing() as draft:
+            count = draft.known.put_off + 1 if draft.known.put_off < at_most else 0
+            draft.known = replace(draft.known, put_off=count)
+        return count > 0
+
     def told(self, change_id: str, step: Step) -> None:
         """This step of the change is done; a change without steps left is forgotten."""
         with self._changing() as draft:
@@ -205,6 +213,7 @@ def _to_bytes(known: KnownScopes) -> bytes:
         **{name: sorted(getattr(known, name)) for name in ("granted", "seen", "refused")},
         "refuses_whole": known.refuses_whole,
         "looked_at": [looked.wall_seconds, looked.boot_seconds, looked.boot_id] if looked else None,
+        "put_off": known.put_off,
         "changes": [
             [change.id, change.scope, change.word, change.at.isoformat(), change.via, list(change.left)]
             for change in known.changes
@@ -232,6 +241,7 @@ def _known(values: Mapping[str, Any]) -> KnownScopes:
         refused,
         bool(values["refuses_whole"]),
         Moment(float(looked[0]), float(looked[1]), str(looked[2])) if looked else None,
+        int(values["put_off"]),
         tuple(
             ScopeChange(str(key), str(scope), word, datetime.fromisoformat(at), str(via), tuple(left))
             for key, scope, word, at, via, left in values["changes"]

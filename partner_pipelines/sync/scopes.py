@@ -13,6 +13,9 @@ from partner_pipelines.state.scopes import ScopeChange, Step
 from partner_pipelines.sync.access import ResManAccess
 from partner_pipelines.sync.shared_token import SharedToken
 
+# What a server announces is a hint: so many looks in a row believe that it grants nothing else
+_LOOKS_PUT_OFF = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -81,7 +84,7 @@ def _probe(access: ResManAccess) -> None:
     there = [scope for scope in (*book.required, *book.optional) if scope in known.granted]
     missing = book.missing()
     sure = access.connection.introspection_url is not None
-    if sure and not missing:
+    if sure and not _is_worth_a_probe(access, missing):
         return
     if known.refuses_whole or not there:
         _probe_alone(access, there, missing, sure=sure)
@@ -93,6 +96,14 @@ def _probe(access: ResManAccess) -> None:
     else:
         book.ask_alone()
         _probe_alone(access, there, missing, sure=sure)
+
+
+def _is_worth_a_probe(access: ResManAccess, missing: tuple[str, ...]) -> bool:
+    """Whether something is missing that may be had. What the server does not announce is asked for now and then."""
+    if not missing:
+        return False
+    announced = access.requester.announced()
+    return announced is None or bool(announced & set(missing)) or not access.book.put_off(_LOOKS_PUT_OFF)
 
 
 def _probe_alone(access: ResManAccess, there: list[str], missing: tuple[str, ...], *, sure: bool) -> None:

@@ -124,6 +124,14 @@ def test_introspection_tells_a_live_token_from_every_other(
     assert anyone.post(url, data=mine).json()["error"] == "invalid_request"
 
 
+def test_the_metadata_announces_every_scope_to_anybody_and_grants_none(anyone: httpx.Client) -> None:
+    answered = anyone.get("/.well-known/oauth-authorization-server")
+    assert answered.status_code == 200
+    assert set(answered.json()["scopes_supported"]) == {*LAUNCH_SCOPES.split(), "payments", "maintenance"}
+    assert answered.json()["token_endpoint"] == f"{answered.json()['issuer']}/oauth2/token"
+    assert anyone.post("/.well-known/oauth-authorization-server").status_code == 404
+
+
 def test_a_revoked_token_opens_nothing_and_revoking_twice_is_no_error(
     anyone: httpx.Client, sandbox: SandboxProcess, other: dict[str, str]
 ) -> None:

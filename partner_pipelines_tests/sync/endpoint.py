@@ -56,6 +56,7 @@ class Endpoint:
     asked: list[tuple[Purpose, tuple[str, ...]]] = field(default_factory=list)
     revoked: list[str] = field(default_factory=list)
     introspected: list[str] = field(default_factory=list)
+    announces: frozenset[str] | None = None
     before_answer: Callable[[], None] = lambda: None
     _issued: dict[str, frozenset[str]] = field(default_factory=dict)
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
@@ -72,6 +73,9 @@ class Endpoint:
         value = self.value or f"token-{next(self._numbers)}"
         self._issued[value] = given
         return Grant(value, self.lifetime, scope, self.says)
+
+    def announced(self) -> frozenset[str] | None:
+        return self.announces
 
     def introspect(self, url: str, token: str) -> Introspection:
         assert url

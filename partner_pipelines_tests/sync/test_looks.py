@@ -52,6 +52,27 @@ def test_a_probes_token_is_used_for_nothing_and_revoked_and_the_one_in_use_stays
     assert endpoint.revoked == ["token-2"]
 
 
+def test_what_a_server_announces_is_a_hint_that_saves_probes_and_is_not_believed_for_ever(tmp_path: Path) -> None:
+    endpoint = Endpoint(announces=frozenset(REQUIRED))
+    account = open_account(tmp_path, endpoint, **INTROSPECTION)
+    endpoint.granted.add("payments")
+    for _ in range(3):
+        look(account.access, 0)
+    assert endpoint.probes == []
+    look(account.access, 0)
+    assert len(endpoint.probes) == 1
+    assert changes(account) == SAW
+
+
+def test_an_announced_scope_is_granted_only_when_it_is(tmp_path: Path) -> None:
+    endpoint = Endpoint(announces=frozenset((*REQUIRED, *OPTIONAL)))
+    account = open_account(tmp_path, endpoint, **INTROSPECTION)
+    look(account.access, 0)
+    look(account.access, 0)
+    assert len(endpoint.probes) == 2
+    assert changes(account) == []
+
+
 def test_at_most_one_look_an_interval_by_whoever_asks_restarts_or_not(tmp_path: Path, endpoint: Endpoint) -> None:
     def look_as_another_process(_: int) -> bool:
         return look(open_account(tmp_path, endpoint).access, 900).looked

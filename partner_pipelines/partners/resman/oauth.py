@@ -1,8 +1,8 @@
 """What is asked of ResMan's authorization server, and its answers, without I/O.
 
 Sources: RFC 6749 4.4 (client credentials), 2.3.1 (both ways of client authentication, form encoding of id and secret),
-5.1 and 5.2 (answers); RFC 7662 2 (introspection); RFC 7009 2 (revocation); resman_handshake.md, "OAuth2 Flow" and
-"Token Management".
+5.1 and 5.2 (answers); RFC 7662 2 (introspection); RFC 7009 2 (revocation); RFC 8414 (metadata); resman_handshake.md,
+"OAuth2 Flow" and "Token Management".
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote_plus, urlencode, urlsplit
 
 from partner_pipelines.errors import APIResponseError, CallFacts
 from partner_pipelines.models.call import Purpose
@@ -68,6 +68,13 @@ def build_token_request(
     return _build(name, token_url, form, client_id, client_secret, how, scope=scope or None, purpose=purpose)
 
 
+def build_metadata(token_url: str) -> Operation:
+    """The question what the authorization server announces (RFC 8414 3); it needs no credentials."""
+    parts = urlsplit(token_url)
+    url = f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server"
+    return Operation("read_metadata", "GET", url, reason="token", purpose="check")
+
+
 def build_introspection(
     url: str, client_id: str, client_secret: str, token: str, how: ClientAuthentication
 ) -> Operation:
@@ -110,6 +117,7 @@ def _build(
         body=urlencode(form).encode(),
         headers=headers,
         repeatable=True,
+        max_body_bytes=MAX_ANSWER_BYTES,
     )
 
 
@@ -119,6 +127,12 @@ def decipher_token(answer: Answer, asked: Iterable[str], facts: CallFacts) -> Gr
     stated = body.get("scope") is not None
     scope = _scope(body, asked, facts)
     return Grant(_token(body, facts), _lifetime(body, facts), scope, stated, facts.request_id)
+
+
+def decipher_metadata(answer: Answer, facts: CallFacts) -> frozenset[str] | None:
+    """The scopes that the server announces (RFC 8414 2, `scopes_supported`), None where it names none."""
+    scopes = _object(answer.body, facts).get("scopes_supported")
+    return frozenset(str(scope) for scope in scopes) if isinstance(scopes, list) else None
 
 
 def decipher_introspection(answer: Answer, facts: CallFacts) -> Introspection:

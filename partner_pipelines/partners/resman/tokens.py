@@ -22,9 +22,11 @@ from partner_pipelines.partners.resman.oauth import (
     Grant,
     Introspection,
     build_introspection,
+    build_metadata,
     build_revocation,
     build_token_request,
     decipher_introspection,
+    decipher_metadata,
     decipher_token,
 )
 
@@ -84,6 +86,15 @@ class TokenRequester:
         except (AuthenticationError, BadRequestError, NotFoundError, PermissionDeniedError) as error:
             raise _refusal(error, " ".join(asked)) from error
         return decipher_token(answer, asked, self._caller.facts(operation.name, answer.request_id))
+
+    def announced(self) -> frozenset[str] | None:
+        """The scopes that the server announces, None where it announces nothing. Raises APIError and its kin."""
+        operation = build_metadata(self._token_url)
+        try:
+            answer = self._once.perform(operation)
+        except (NotFoundError, AuthenticationError, PermissionDeniedError, BadRequestError):
+            return None  # no such page, or none for us
+        return decipher_metadata(answer, self._caller.facts(operation.name, answer.request_id))
 
     def introspect(self, url: str, token: str) -> Introspection:
         """What the token opens now, as the endpoint at `url` says. Raises APIError and its kin."""
