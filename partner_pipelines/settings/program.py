@@ -21,6 +21,7 @@ from partner_pipelines.settings.values import (
     AnySecret,
     CaBundle,
     Directory,
+    Group,
     KeepDays,
     Secrets,
     Switch,
@@ -40,6 +41,14 @@ class ProgramSettings(Declared):
     data_dir: Annotated[Directory, About("everything the program writes", takes="a directory", default="data")] = Path(
         "data"
     )
+    published_group: Annotated[
+        Group | None,
+        About(
+            "who may read warehouse/published and nothing else; besides it and the owner nobody may then",
+            takes="a group that this user is in, by name or number",
+            default="unset: everybody may",
+        ),
+    ] = None
     connections_file: Annotated[
         AbsolutePath | None,
         About(

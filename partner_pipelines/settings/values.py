@@ -5,6 +5,7 @@ A parser raises ValueError with the reason, empty where "it takes …" says all;
 
 from __future__ import annotations
 
+import grp
 import os
 import re
 import ssl
@@ -150,6 +151,18 @@ def parse_timezone(value: object) -> str:
     return name
 
 
+def parse_group(value: object) -> int:
+    """The number of a group of this machine, by name or number, that this process may give files to."""
+    text = _text(value)
+    try:
+        group = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else grp.getgrnam(text).gr_gid
+    except KeyError:
+        raise ValueError("there is no such group") from None
+    if os.geteuid() != 0 and group not in (os.getegid(), *os.getgroups()):
+        raise ValueError("this user is not in it")
+    return group
+
+
 def parse_connection_name(value: object) -> str:
     """A name that can be part of a file's name everywhere."""
     name = _text(value)
@@ -199,6 +212,7 @@ AbsolutePath = Annotated[Path, BeforeValidator(parse_path)]
 Directory = Annotated[Path, BeforeValidator(parse_directory)]
 CaBundle = Annotated[Path, BeforeValidator(parse_ca_bundle)]
 Timezone = Annotated[str, BeforeValidator(parse_timezone)]
+Group = Annotated[int, BeforeValidator(parse_group)]
 ConnectionName = Annotated[str, BeforeValidator(parse_connection_name)]
 HeaderSecret = Annotated[SecretReference, BeforeValidator(refer_header)]
 LineSecret = Annotated[SecretReference, BeforeValidator(refer_line)]

@@ -24,6 +24,8 @@ BAD = [
     ("PARTNER_TIMEZONE", "../../etc/passwd", "time zone"),
     ("PARTNER_TIMEZONE", "/etc/localtime", "time zone"),
     ("PARTNER_TIMEZONE", "Europe", "time zone"),
+    ("PARTNER_PUBLISHED_GROUP", "no-such-group", "there is no such group; it takes a group that this user is in"),
+    ("PARTNER_PUBLISHED_GROUP", "-1", "there is no such group"),
     ("PARTNER_CA_BUNDLE", "/does/not/exist.pem", "PEM"),
     ("PARTNER_CA_BUNDLE", "/etc/passwd", "PEM"),
     ("PARTNER_CA_BUNDLE", "/etc", "PEM"),
