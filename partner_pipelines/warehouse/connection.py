@@ -18,7 +18,7 @@ from duckdb import DuckDBPyConnection
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.files import locked, make_directory, state_errors, sync_directory
 from partner_pipelines.warehouse.duckdb_errors import warehouse_errors
-from partner_pipelines.warehouse.schema import ensure_schema
+from partner_pipelines.warehouse.schema import changes, ensure_schema
 from partner_pipelines.warehouse.sql_files import sql
 from partner_pipelines.warehouse.trail import load_trail
 
@@ -51,6 +51,7 @@ class Warehouse:
         self.data = data
         self._memory_limit = memory_limit
         self._threads = threads
+        self._left: tuple[int, tuple[int, ...]] | None = None
 
     @property
     def path(self) -> Path:
@@ -84,6 +85,26 @@ class Warehouse:
             with session.transaction():
                 load_trail(database, self.data.segments)
             yield session
+            number = changes(database)
+        signature = self._signature()
+        self._left = None if signature is None else (number, signature)
+
+    def changes_when_left(self) -> int | None:
+        """How often something was committed, if all of it is in the one file; None: only an opening can tell.
+
+        Call it with the lock held. It is known when nobody has opened the database since this object closed it.
+        """
+        if self._left is None or self._left[1] != self._signature():
+            return None
+        return self._left[0]
+
+    def _signature(self) -> tuple[int, ...] | None:
+        """Differs when the database was written; None while DuckDB's log says that the file is not all."""
+        with state_errors("read", self.path):
+            if not self.path.exists() or self.path.with_name(f"{self.path.name}.wal").exists():
+                return None
+            found = self.path.stat()
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -67,13 +67,19 @@ def is_untouched(version: Path) -> bool:
 
 def _checkpointed(warehouse: Warehouse, *, anew: bool = False) -> Path:
     """Everything committed is in the one file; returns its name as a published copy, `anew`: a name it never had."""
+    number = None if anew else warehouse.changes_when_left()
+    if number is None:
+        number = _opened_and_checkpointed(warehouse, anew=anew)
+    return warehouse.data.published.with_name(f"warehouse-{number}-{_checksum(warehouse.path)}.duckdb")
+
+
+def _opened_and_checkpointed(warehouse: Warehouse, *, anew: bool) -> int:
     with warehouse.opened() as session:
         if anew:
             with session.transaction() as database:
                 note_change(database)
-        number = changes(session.database)
         session.database.execute("CHECKPOINT")
-    return warehouse.data.published.with_name(f"warehouse-{number}-{_checksum(warehouse.path)}.duckdb")
+        return changes(session.database)
 
 
 def _checksum(database: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,9 +21,21 @@ PROPERTIES = "openmoove.properties"
 HOUR = 3600.0
 
 
+_moments: dict[datetime, datetime] = {}
+
+
 def at(seconds: float) -> float:
-    """That long after now, as the yard counts: the clock of these tests is the machine's."""
-    return (clock.now() - START).total_seconds() + seconds
+    """That long after now, as the yard counts: the clock of these tests is the machine's.
+
+    Now is when a test first asks under a clock, so that two moments are as far apart as it says, however slow it runs.
+    """
+    moment = _moments.setdefault(clock._WALL_AT_START, clock.now())
+    return (moment - START).total_seconds() + seconds
+
+
+@pytest.fixture(autouse=True)
+def _new_moments() -> None:
+    _moments.clear()
 
 
 @pytest.fixture
