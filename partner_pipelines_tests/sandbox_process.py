@@ -16,12 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -67,6 +68,25 @@ class SandboxProcess:
             raise
         sandbox.base_url, sandbox.env = ready["base_url"], ready["env"]
         return sandbox
+
+    @classmethod
+    @contextmanager
+    def silent(cls, *options: str) -> Iterator[Self]:
+        """One that must have had nothing to complain about when it ends."""
+        with cls.start(*options) as sandbox:
+            yield sandbox
+            assert sandbox.complaints() == ""
+
+    @contextmanager
+    def lent(self) -> Iterator[Self]:
+        """For one test of many: faults, switches, both credentials and the client's scopes are as before afterwards."""
+        settings = self.control("GET", "settings")
+        yield self
+        self.control("DELETE", "faults")
+        self.settings(**settings)
+        client = {"client_id": self.env["RESMAN_CLIENT_ID"], "client_secret": self.env["RESMAN_CLIENT_SECRET"]}
+        self.control("POST", "clients", client)
+        self.control("POST", "keys", {"api_key": self.env["OPENMOOVE_API_KEY"]})
 
     @property
     def pid(self) -> int:

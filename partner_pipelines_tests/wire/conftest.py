@@ -7,23 +7,19 @@ from collections.abc import Iterator
 import pytest
 
 from partner_pipelines_tests.sandbox_process import SandboxProcess
-from partner_pipelines_tests.wire.bench import LAUNCH_SCOPES, OPEN_WIRES, SandboxBench
+from partner_pipelines_tests.wire.bench import OPEN_WIRES, SandboxBench
 
 
 @pytest.fixture(scope="session")
 def running() -> Iterator[SandboxProcess]:
-    with SandboxProcess.start("--properties", "250") as sandbox:
+    with SandboxProcess.silent("--properties", "250") as sandbox:
         yield sandbox
-        assert sandbox.complaints() == ""
 
 
 @pytest.fixture
 def sandbox(running: SandboxProcess) -> Iterator[SandboxProcess]:
-    settings = running.control("GET", "settings")
-    yield running
-    running.control("DELETE", "faults")
-    running.control("POST", "scopes", {"client_id": running.env["RESMAN_CLIENT_ID"], "granted": list(LAUNCH_SCOPES)})
-    running.settings(**settings)
+    with running.lent() as sandbox:
+        yield sandbox
 
 
 @pytest.fixture
