@@ -4,11 +4,13 @@
     ├── UsageError                        the user can mend it: exit status 2
     │   ├── SettingsError                 a setting is missing, wrong or refused
     │   ├── EnvironmentStampError         the data directory belongs to another environment
+    │   ├── NewerSchemaError              a file was written by a newer version of this program
     │   └── QueryError                    SQL that the warehouse refuses
     ├── StateError                        a file of the data directory cannot be read or written
     │   ├── AuditUnavailableError         the audit trail cannot be written: no call is made
-    │   ├── NewerSchemaError              written by a newer version of this program
     │   └── WarehouseError                DuckDB refused the work
+    ├── RejectedTokenError                the only access token to be had is the one that was rejected
+    ├── RenewalForbiddenError             the access token in hand is dead, and the settings forbid to renew it
     ├── StoppedError                      somebody asked the work to stop
     └── APIError                          a partner's API; facts: partner, connection, operation, request_id
         ├── APIConnectionError            no answer came: refused, dropped, TLS, DNS
@@ -34,6 +36,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 class PartnerPipelinesError(Exception):
@@ -52,6 +55,25 @@ class EnvironmentStampError(UsageError):
     """The data directory is stamped with another environment."""
 
 
+class NewerSchemaError(UsageError):
+    """A file was written by a newer version of this program, and is left as it is.
+
+    `of`: whose number `found` and `known` are.
+    """
+
+    def __init__(self, path: Path, found: object, known: object, *, of: str = "schema") -> None:
+        super().__init__(
+            f"{path} was written by a newer version of partner-pipelines ({of} {found}, this one knows {known}): "
+            "upgrade this program, or use another PARTNER_DATA_DIR"
+        )
+
+    @classmethod
+    def check(cls, path: Path, found: object, known: int) -> None:
+        """Raises it when `found` is a number above `known`; what is no number is for the file's reader to judge."""
+        if isinstance(found, int) and not isinstance(found, bool) and found > known:
+            raise cls(path, found, known)
+
+
 class QueryError(UsageError):
     """The warehouse refuses the SQL."""
 
@@ -64,12 +86,16 @@ class AuditUnavailableError(StateError):
     """The audit trail cannot be written, so no call may be made."""
 
 
-class NewerSchemaError(StateError):
-    """The file was written by a newer version of this program."""
-
-
 class WarehouseError(StateError):
     """DuckDB refused the work; the tables are as they were."""
+
+
+class RejectedTokenError(PartnerPipelinesError):
+    """The only token to be had is the one that was rejected."""
+
+
+class RenewalForbiddenError(PartnerPipelinesError):
+    """The token in hand is dead, and the settings forbid to renew it."""
 
 
 class StoppedError(PartnerPipelinesError):

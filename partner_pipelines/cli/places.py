@@ -10,7 +10,7 @@ from pathlib import Path
 
 from partner_pipelines.errors import UsageError
 from partner_pipelines.settings import Settings, load_settings, read_environment
-from partner_pipelines.state.data_directory import STAMP, DataDirectory, open_data_directory
+from partner_pipelines.state.data_directory import STAMP, DataDirectory, check_stamp_version, open_data_directory
 from partner_pipelines.state.files import PRIVATE_FILE, make_directory, state_errors
 
 _PLACE = ("PARTNER_DATA_DIR", "PARTNER_ENV")
@@ -22,12 +22,30 @@ def place_settings(*names: str) -> Settings:
     return load_settings({name: environ[name] for name in names or _PLACE if name in environ})
 
 
+def refuse_newer_data() -> None:
+    """Returns when this version of the program knows every file of the data directory: asked before a command begins.
+
+    Raises:
+        SettingsError: PARTNER_DATA_DIR or PARTNER_ENV is wrong.
+        NewerSchemaError: a newer version wrote one of them.
+        StateError: one cannot be read.
+    """
+    data = DataDirectory(place_settings().data_dir)
+    with state_errors("read", data.root):
+        is_there = data.root.exists()
+    if is_there:
+        from partner_pipelines.warehouse.versions import refuse_newer  # loads DuckDB
+
+        refuse_newer(data)
+
+
 def data_to_read() -> DataDirectory:
     """The data directory for a command that only reads it: nothing is made, nobody's credentials are looked at.
 
     Raises:
         SettingsError: PARTNER_DATA_DIR or PARTNER_ENV is wrong.
         EnvironmentStampError: PARTNER_ENV is set, and the data directory belongs to another environment.
+        NewerSchemaError: a newer version of this program wrote the data directory.
         StateError: it cannot be read.
     """
     settings = place_settings()
@@ -36,6 +54,7 @@ def data_to_read() -> DataDirectory:
         stamped = stamp.exists()
     if stamped and read_environment().get("PARTNER_ENV"):
         return open_data_directory(settings.data_dir, settings.environment)
+    check_stamp_version(settings.data_dir)
     return DataDirectory(settings.data_dir)
 
 

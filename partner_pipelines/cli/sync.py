@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from partner_pipelines.cli.places import refuse_newer_data
 from partner_pipelines.cli.progress import counted_calls
 from partner_pipelines.cli.sandboxes import environment_with_sandbox
 from partner_pipelines.errors import StoppedError
@@ -26,6 +27,7 @@ _COUNTS = ("rows", "inserted", "updated", "deleted")
 
 def run_sync_command(select: str | None, *, as_json: bool) -> bool:
     """Syncs, prints, and says whether all went well. Raises StoppedError after it has printed."""
+    refuse_newer_data()
     stop = StopSignal()
     with stop.on_signals(), environment_with_sandbox(stop) as environ:
         report = sync_once(environ, select, stop)

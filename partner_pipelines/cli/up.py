@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import typer
 
-from partner_pipelines.cli.places import sole
+from partner_pipelines.cli.places import refuse_newer_data, sole
 from partner_pipelines.cli.sandboxes import environment_with_sandbox
 from partner_pipelines.cli.sync import hand_on
 from partner_pipelines.errors import StoppedError
@@ -17,6 +17,7 @@ from partner_pipelines.state.stop import StopSignal
 
 def run_up(port: int) -> None:
     """Serves until a signal comes. Raises UsageError, SettingsError; StateError when something that is served dies."""
+    refuse_newer_data()
     stop = StopSignal()
     with suppress(StoppedError), stop.on_signals(), environment_with_sandbox(stop, noted=True) as environ:
         began = time.monotonic()

@@ -20,8 +20,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from partner_pipelines.errors import NewerSchemaError, StateError
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.files import locked, make_directory, state_errors, sync_directory, write_atomically
+from partner_pipelines.state.versions import DAGSTER_HOME_SCHEMA as SCHEMA
 
-SCHEMA = 1
 STAMP = "partner_pipelines.json"
 
 CONFIG = """\
@@ -120,7 +120,7 @@ def _open_every_storage(home: Path) -> None:
 
 def _upgrade(home: Path, found: str) -> None:
     if _numbers(found) > _numbers(__version__):
-        raise NewerSchemaError(f"{home} was written by dagster {found}, this is {__version__}: upgrade this program")
+        raise NewerSchemaError(home / STAMP, found, __version__, of="dagster")
     with storage_errors(home), _open(home) as instance:
         instance.upgrade()
     _write_stamp(home)
@@ -143,8 +143,7 @@ def _stamped_version(home: Path) -> str | None:
         schema, version = int(values["schema"]), str(values["dagster"])
     except (ValueError, KeyError, TypeError) as error:
         raise StateError(f"{stamp} is not a stamp of this program: restore it, or move {home} away") from error
-    if schema > SCHEMA:
-        raise NewerSchemaError(f"{home} was written by a newer version (schema {schema}, this one knows {SCHEMA})")
+    NewerSchemaError.check(stamp, schema, SCHEMA)
     return version
 
 

@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
+from partner_pipelines.errors import NewerSchemaError
 from partner_pipelines.state.process import boot_id, seconds_since_boot
 
-_SCHEMA = 1
+SCHEMA = 1
 # botocore's windows, scaled to the lifetime
 _ADVISORY = 0.8
 _MANDATORY = 0.9
@@ -101,7 +103,7 @@ class TokenRecord:
         """One JSON object."""
         token = self.token
         values = {
-            "schema": _SCHEMA,
+            "schema": SCHEMA,
             "value": token.value,
             "scope": sorted(token.scope),
             "asked": sorted(token.asked),
@@ -113,11 +115,15 @@ class TokenRecord:
         return json.dumps(values).encode()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> TokenRecord | None:
-        """The record; None for whatever is none: a lost token costs one request."""
+    def from_bytes(cls, data: bytes, path: Path) -> TokenRecord | None:
+        """The record of the file `path`; None for whatever is none: a lost token costs one request.
+
+        Raises NewerSchemaError.
+        """
         try:
             values = json.loads(data)
-            if values["schema"] != _SCHEMA or not isinstance(values["value"], str) or not values["value"]:
+            NewerSchemaError.check(path, values["schema"], SCHEMA)
+            if values["schema"] != SCHEMA or not isinstance(values["value"], str) or not values["value"]:
                 return None
             token = AccessToken(
                 values["value"],

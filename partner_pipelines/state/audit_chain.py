@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
 
+from partner_pipelines.errors import NewerSchemaError
 from partner_pipelines.state.audit_purge import EVENT as PURGED
 from partner_pipelines.state.audit_purge import PurgedSegment
 from partner_pipelines.state.audit_segment import (
@@ -34,11 +36,11 @@ class Chain:
     what their events say of other segments.
     """
 
-    def __init__(self, segment: str) -> None:
+    def __init__(self, path: Path) -> None:
         self.records = 0
         self.bytes = 0
         self.purged: list[PurgedSegment] = []
-        self._segment = segment
+        self._path = path
         self._head = FIRST_HASH
         self._closed = False
         self._sent = 0
@@ -59,7 +61,10 @@ class Chain:
         return self._head.decode()
 
     def read(self, file: BinaryIO) -> tuple[str | None, bool]:
-        """What is wrong with the record after the good ones, None if nothing; and whether the tail is torn."""
+        """What is wrong with the record after the good ones, None if nothing; and whether the tail is torn.
+
+        Raises NewerSchemaError.
+        """
         try:
             for line in file:
                 if not line.endswith(b"\n"):
@@ -99,8 +104,9 @@ class Chain:
             raise _BrokenRuleError("it goes on after its hash, as no torn record does")
 
     def _check_header(self, record: dict[str, Any]) -> None:
-        if record["segment"] != self._segment:
+        if record["segment"] != self._path.stem:
             raise _BrokenRuleError(f"the header names segment {record['segment']!r}")
+        NewerSchemaError.check(self._path, record["schema"], SCHEMA)
         if record["schema"] != SCHEMA:
             raise _BrokenRuleError(f"schema {record['schema']}, this version knows {SCHEMA}")
 

@@ -81,7 +81,7 @@ def read_segments(segments: Path, positions: Mapping[str, SegmentPosition]) -> I
 
 
 def _read_segment(path: Path, position: SegmentPosition) -> Iterator[SegmentRead]:
-    reading = _Reading(path.stem, position)
+    reading = _Reading(path, position)
     with state_errors("read", path):
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -126,12 +126,13 @@ def _damage(path: Path, line: int) -> str:
 class _Reading:
     """A segment between two hand-overs."""
 
-    def __init__(self, segment: str, position: SegmentPosition) -> None:
-        self.segment = segment
+    def __init__(self, path: Path, position: SegmentPosition) -> None:
+        self.segment = path.stem
         self.offset = position.offset
         self.line = position.line
         self.closed = False
         self.damaged = False
+        self._path = path
         self._sent = position.sent
         self._reserved = position.reserved
         self._boot_id = position.boot_id
@@ -187,12 +188,8 @@ class _Reading:
         return {**_BLANK, "request_id": f"{self.segment}-{number}", "segment": self.segment}
 
     def _take_header(self, record: Row) -> None:
-        if record["schema"] > SCHEMA:
-            raise NewerSchemaError(
-                f"segment {self.segment} was written by a newer version "
-                f"(schema {record['schema']}, this one knows {SCHEMA}): upgrade"
-            )
-        if record["segment"] != self.segment:
+        NewerSchemaError.check(self._path, record["schema"], SCHEMA)
+        if (record["schema"], record["segment"]) != (SCHEMA, self.segment):
             raise ValueError(record["segment"])
         self._boot_id = str(record["boot_id"])
 

@@ -71,6 +71,7 @@ def verify(segments: Path) -> VerifyReport:
 
     Raises:
         StateError: a segment cannot be read.
+        NewerSchemaError: a newer version of this program wrote one.
     """
     report = VerifyReport()
     proofs: dict[str, SegmentProof] = {}
@@ -94,6 +95,7 @@ def verify_segment(path: Path) -> SegmentProof | None:
 
     Raises:
         StateError: it cannot be read.
+        NewerSchemaError: a newer version of this program wrote it.
     """
     with state_errors("read", path):
         try:
@@ -102,12 +104,12 @@ def verify_segment(path: Path) -> SegmentProof | None:
             return None
         with file:
             living = is_living(file.fileno())
-            chain = Chain(path.stem)
+            chain = Chain(path)
             what, torn = chain.read(file)
             if what and living:
                 # The writer may have cut back half a record between two of our reads: that reads well the second time.
                 file.seek(0)
-                chain = Chain(path.stem)
+                chain = Chain(path)
                 what, torn = chain.read(file)
     after = chain.records + 1
     return SegmentProof(

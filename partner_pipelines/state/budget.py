@@ -55,7 +55,8 @@ class Ledger:
     Limits may differ between openings: what was sent counts under the new ones. `reset_reason` says why this object
     replaced a file by one that counts as spent (cut short, foreign, another version, another boot), None if it did not.
 
-    Every method raises StateError when the file cannot be used: then nothing may be sent.
+    Every method raises StateError when the file cannot be used, NewerSchemaError when a newer version of this program
+    wrote it: then nothing may be sent.
     """
 
     def __init__(
@@ -194,7 +195,7 @@ class Ledger:
             return None
         boot = boot_id()
         try:
-            file = LedgerFile(descriptor)
+            file = LedgerFile(descriptor, self._path)
             file.check(boot, self._clock())
         except UnusableLedgerError as error:
             self.reset_reason = str(error)

@@ -15,7 +15,9 @@ import os
 import secrets
 import struct
 from collections.abc import Sequence
+from pathlib import Path
 
+from partner_pipelines.errors import NewerSchemaError
 from partner_pipelines.state.process import ProcessIdentity
 
 MAGIC = b"PPLEDGER"
@@ -53,8 +55,8 @@ def new_content(boot_id: str, capacity: int, time: float) -> bytes:
 class LedgerFile:
     """The file while it is locked. Methods may raise OSError."""
 
-    def __init__(self, descriptor: int) -> None:
-        """Raises UnusableLedgerError when it is no ledger of this version."""
+    def __init__(self, descriptor: int, path: Path) -> None:
+        """Raises UnusableLedgerError when it is no ledger of this version, NewerSchemaError when it is a newer one."""
         self._descriptor = descriptor
         content = os.pread(descriptor, _FIRST_READ, 0)
         if len(content) < _HEADER_SIZE:
@@ -62,6 +64,7 @@ class LedgerFile:
         magic, version, *header = _HEADER.unpack_from(content)
         if magic != MAGIC:
             raise UnusableLedgerError("it is not a ledger")
+        NewerSchemaError.check(path, version, VERSION)
         if version != VERSION:
             raise UnusableLedgerError(f"it is of version {version}, this program writes {VERSION}")
         self.capacity: int

@@ -159,12 +159,16 @@ def _no_stamp(stamp: Path) -> str:
     return f"{stamp} is not a stamp of this program: restore it, or use another PARTNER_DATA_DIR"
 
 
+def check_stamp_version(root: Path) -> None:
+    """Returns when this version knows the stamp, or there is none. Raises NewerSchemaError, StateError."""
+    values = _read_values(root / STAMP)
+    if values is not None:
+        NewerSchemaError.check(root / STAMP, values.get("schema"), SCHEMA)
+
+
 def _check_stamp(stamp: Path, environment: str) -> None:
     found, schema = _read(stamp)
-    if schema > SCHEMA:
-        raise NewerSchemaError(
-            f"{stamp.parent} was written by a newer version (schema {schema}, this one knows {SCHEMA}): upgrade"
-        )
+    NewerSchemaError.check(stamp, schema, SCHEMA)
     if found != environment:
         raise EnvironmentStampError(
             f"{stamp.parent} belongs to the environment {found!r}, PARTNER_ENV is {environment!r}: "

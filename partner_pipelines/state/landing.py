@@ -2,7 +2,8 @@
 
 A file's name sorts by the time of its landing, never comes twice, and ends in a checksum of the content: who reads the
 file knows whether it is what was written. A name that begins with a dot is a file that is being written, or that its
-writer did not live to finish.
+writer did not live to finish. Each line begins with the number of its format; those of this program's first version
+have none and are of schema 1.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from partner_pipelines.clock import now
 from partner_pipelines.state.files import make_directory, state_errors, sync_directory, write_synced
 from partner_pipelines.state.vault import VaultRow
 
+SCHEMA = 1
 SUFFIX = ".jsonl"
 DAMAGED = "damaged"
 _UNFINISHED_SECONDS = 24 * 3600.0  # more than a clock is ever stepped by while a batch is written

@@ -117,11 +117,14 @@ class Revocations:
         write_atomically(self._pending / f"{connection}@{digest}{_SUFFIX}", TokenRecord(token).to_bytes())
 
     def pending(self) -> list[PendingToken]:
-        """The tokens that wait; those that have expired by themselves are forgotten. Raises StateError."""
+        """The tokens that wait; those that have expired by themselves are forgotten.
+
+        Raises StateError, NewerSchemaError.
+        """
         found: list[PendingToken] = []
         with state_errors("read", self._pending):
             for path in sorted(self._pending.glob(f"[!.]*{_SUFFIX}")):
-                record = TokenRecord.from_bytes(path.read_bytes())
+                record = TokenRecord.from_bytes(path.read_bytes(), path)
                 if record is None or record.token.is_expired(self._clock()):
                     path.unlink(missing_ok=True)
                 else:

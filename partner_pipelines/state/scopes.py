@@ -225,8 +225,7 @@ def _to_bytes(known: KnownScopes) -> bytes:
 def _from_bytes(data: bytes, path: Path) -> KnownScopes:
     try:
         values = json.loads(data)
-        if int(values["schema"]) > SCHEMA:
-            raise NewerSchemaError(f"{path} was written by a newer version of this program: upgrade")
+        NewerSchemaError.check(path, int(values["schema"]), SCHEMA)
         return _known(values)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StateError(f"{path} is damaged: remove it; what ResMan grants is then asked anew") from error

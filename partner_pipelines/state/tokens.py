@@ -18,7 +18,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from partner_pipelines.errors import APIError, ConnectionRevokedError, PartnerPipelinesError, StateError
+from partner_pipelines.errors import (
+    APIError,
+    ConnectionRevokedError,
+    PartnerPipelinesError,
+    RejectedTokenError,
+    RenewalForbiddenError,
+    StateError,
+)
 from partner_pipelines.state.access_token import (
     AccessToken,
     Clock,
@@ -32,8 +39,6 @@ from partner_pipelines.state.files import PRIVATE_FILE, locked, make_directory, 
 
 __all__ = [
     "AccessToken",
-    "RejectedTokenError",
-    "RenewalForbiddenError",
     "TokenKey",
     "TokenStore",
     "Wish",
@@ -44,14 +49,6 @@ __all__ = [
 _REST_SECONDS = 10.0
 
 Fetch = Callable[[], AccessToken]
-
-
-class RejectedTokenError(StateError):
-    """The only token to be had is the one that was rejected."""
-
-
-class RenewalForbiddenError(StateError):
-    """The token in hand is dead, and the settings forbid to renew it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +211,7 @@ class TokenStore:
     def _read_file(self, path: Path) -> TokenRecord | None:
         with state_errors("read", path):
             try:
-                return TokenRecord.from_bytes(path.read_bytes())
+                return TokenRecord.from_bytes(path.read_bytes(), path)
             except FileNotFoundError:
                 return None
 

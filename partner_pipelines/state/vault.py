@@ -152,10 +152,7 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
     database.execute("PRAGMA synchronous = FULL")
     database.execute("PRAGMA secure_delete = ON")
     (found,) = database.execute("PRAGMA user_version").fetchone()
-    if found > SCHEMA:
-        raise NewerSchemaError(
-            f"{path} was written by a newer version (schema {found}, this one knows {SCHEMA}): upgrade"
-        )
+    NewerSchemaError.check(path, found, SCHEMA)
     if found < SCHEMA:
         database.execute("BEGIN IMMEDIATE")
         database.execute(_CREATE)

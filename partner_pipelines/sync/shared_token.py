@@ -9,6 +9,8 @@ from partner_pipelines.errors import (
     AuthenticationError,
     ConnectionRevokedError,
     PermissionDeniedError,
+    RejectedTokenError,
+    RenewalForbiddenError,
     StatusFacts,
 )
 from partner_pipelines.partners.ports import BearerToken
@@ -16,7 +18,7 @@ from partner_pipelines.partners.resman.credentials import renewal_forbidden
 from partner_pipelines.partners.resman.oauth import Grant
 from partner_pipelines.state.access_token import AccessToken, receive_token
 from partner_pipelines.state.scopes import KnownScopes
-from partner_pipelines.state.tokens import RejectedTokenError, RenewalForbiddenError, Wish
+from partner_pipelines.state.tokens import Wish
 from partner_pipelines.sync.access import ResManAccess, deactivation, refuses_scopes
 
 

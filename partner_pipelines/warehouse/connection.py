@@ -15,12 +15,14 @@ from pathlib import Path
 import duckdb
 from duckdb import DuckDBPyConnection
 
+from partner_pipelines.state.audit_segment import list_segments
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.files import locked, make_directory, state_errors, sync_directory
+from partner_pipelines.state.versions import refuse_newer_segments
 from partner_pipelines.warehouse.duckdb_errors import warehouse_errors
-from partner_pipelines.warehouse.schema import changes, ensure_schema
+from partner_pipelines.warehouse.schema import changes, ensure_schema, read_known_facts
 from partner_pipelines.warehouse.sql_files import sql
-from partner_pipelines.warehouse.trail import load_trail
+from partner_pipelines.warehouse.trail import finished_segments, load_trail
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Warehouse:
         """The working database for one transaction; the calls of the trail are loaded before it.
 
         Raises:
-            NewerSchemaError: a newer version of this program wrote the database.
+            NewerSchemaError: a newer version of this program (or of DuckDB) wrote the database or the trail.
             WarehouseError: DuckDB refused the work; the tables are as they were.
             StateError: the database cannot be opened or written, the sentence says why.
         """
@@ -105,6 +107,20 @@ class Warehouse:
                 return None
             found = self.path.stat()
         return found.st_ino, found.st_mtime_ns, found.st_size
+
+    def refuse_newer(self) -> None:
+        """Returns when this version knows the database, and each segment of the trail that it has still to read.
+
+        Raises as `writing` does; changes nothing.
+        """
+        finished: frozenset[str] = frozenset()
+        with state_errors("read", self.path):
+            is_there = self.path.exists()
+        if is_there:
+            with self.locked(), warehouse_errors(self.path), closing(self._connect(self.path)) as database:
+                if read_known_facts(database, self.path):
+                    finished = finished_segments(database)
+        refuse_newer_segments(path for path in list_segments(self.data.segments) if path.stem not in finished)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

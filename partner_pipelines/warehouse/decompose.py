@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from partner_pipelines.models.fields import PartnerRow
 from partner_pipelines.models.openmoove import ListedProperty, Milestone, PropertyDetail
 from partner_pipelines.partners.rows import RejectedRow, Rows
-from partner_pipelines.state.landing import LandedAnswer
+from partner_pipelines.state.landing import SCHEMA, LandedAnswer
 from partner_pipelines.state.tokenise import Place, Tokeniser, raw_json
 from partner_pipelines.state.vault import VaultRow
 from partner_pipelines.warehouse.tables import ABSENT, GONE, TABLES, TOLD, Table
@@ -89,6 +89,7 @@ class _Parts:
     def landed(self, source: str, parent_id: object = None, *, complete: bool = False) -> LandedAnswer:
         """The answer's lines. One with rejected rows is not complete: it does not say what is gone."""
         head = {
+            "schema": SCHEMA,
             "source": source,
             "connection": self.origin.connection,
             "request_id": self.origin.request_id,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
-from partner_pipelines.errors import PartnerPipelinesError, StateError, WarehouseError
+from partner_pipelines.errors import NewerSchemaError, PartnerPipelinesError, StateError, WarehouseError
 
 _REASONS: tuple[tuple[str, str], ...] = (
     ("Could not set lock on file", "another program has it open: close it (only this program may open it)"),
@@ -19,13 +20,14 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ("Input/output error", "the disk fails: look at it"),
     ("Read-only file system", "the disk is read-only"),
     ("Permission denied", "this user may not write it"),
-    ("newer version of DuckDB", "a newer DuckDB wrote it: upgrade"),
 )
+
+_NEWER = re.compile(r"database file with version number (\d+), but we can only read versions? .*?(\d+)\D*?\.")
 
 
 @contextmanager
 def warehouse_errors(path: Path) -> Iterator[None]:
-    """Turns a duckdb.Error inside into a StateError or WarehouseError that names the file."""
+    """Turns a duckdb.Error inside into a StateError, WarehouseError or NewerSchemaError that names the file."""
     try:
         yield
     except duckdb.Error as error:
@@ -34,6 +36,9 @@ def warehouse_errors(path: Path) -> Iterator[None]:
 
 def _as_ours(error: duckdb.Error, path: Path) -> PartnerPipelinesError:
     text = str(error)
+    newer = _NEWER.search(text)
+    if newer:
+        return NewerSchemaError(path, newer[1], newer[2], of="DuckDB's storage version")
     for sign, reason in _REASONS:
         if sign in text:
             return StateError(f"cannot use {path}: {reason}")

@@ -15,6 +15,7 @@ from duckdb import DuckDBPyConnection
 
 from partner_pipelines.state.files import state_errors
 from partner_pipelines.state.landing import Landing
+from partner_pipelines.state.versions import refuse_newer_landed
 from partner_pipelines.warehouse import statements
 from partner_pipelines.warehouse.connection import Session, Warehouse
 from partner_pipelines.warehouse.gone_statements import mark_absent_statement, mark_gone_with_parent_statement
@@ -81,6 +82,7 @@ def merge_landed(
         connection: None for all of them.
 
     Raises:
+        NewerSchemaError: a newer version of this program landed one of them.
         StateError: a file, the disk, DuckDB; what was merged before stays merged.
     """
     if not landing.waiting(connection):
@@ -106,6 +108,7 @@ def _unmerged(session: Session, landing: Landing, connection: str | None) -> lis
     found = session.database.execute("SELECT file_name FROM internal.landed").fetchall()
     merged = {name for (name,) in found}
     waiting = landing.waiting()
+    refuse_newer_landed(waiting)
     landing.remove(path for path in waiting if path.name in merged)
     if merged:
         with session.transaction() as database:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,22 +14,19 @@ from duckdb import DuckDBPyConnection
 from partner_pipelines.errors import NewerSchemaError
 from partner_pipelines.warehouse.parameters import execute
 from partner_pipelines.warehouse.sql_files import sql
-from partner_pipelines.warehouse.statements import add_column_statements, create_statements
+from partner_pipelines.warehouse.statements import create_statements, quoted
 from partner_pipelines.warehouse.tables import TABLES
 
 SCHEMA = 1
 MIGRATIONS: dict[int, Callable[[DuckDBPyConnection], None]] = {}
-"""What brings a database of schema N to N+1. New tables and columns need none: they are added by themselves."""
+"""What brings a database of schema N to N+1. New tables and columns need none: they are added by themselves, without
+NOT NULL, where `_statements` names them."""
 
 
 def ensure_schema(connection: DuckDBPyConnection, path: Path) -> None:
     """Every table is there afterwards, with every column. Raises NewerSchemaError. Call it outside a transaction."""
-    facts = read_facts(connection)
+    facts = read_known_facts(connection, path)
     found = int(facts.get("schema", SCHEMA))
-    if found > SCHEMA:
-        raise NewerSchemaError(
-            f"{path} was written by a newer version (schema {found}, this one knows {SCHEMA}): upgrade"
-        )
     if facts.get("shape") == _shape() and found == SCHEMA:
         return
     connection.begin()
@@ -40,6 +38,13 @@ def ensure_schema(connection: DuckDBPyConnection, path: Path) -> None:
     _write_facts(connection, facts | {"schema": str(SCHEMA), "shape": _shape()})
     note_change(connection)
     connection.commit()
+
+
+def read_known_facts(connection: DuckDBPyConnection, path: Path) -> dict[str, str]:
+    """What `internal.meta` says. Raises NewerSchemaError."""
+    facts = read_facts(connection)
+    NewerSchemaError.check(path, int(facts.get("schema", SCHEMA)), SCHEMA)
+    return facts
 
 
 def read_facts(connection: DuckDBPyConnection) -> dict[str, str]:
@@ -65,11 +70,27 @@ def changes(connection: DuckDBPyConnection) -> int:
 
 
 def _add_columns(connection: DuckDBPyConnection) -> None:
-    found = connection.execute("SELECT schema_name || '.' || table_name, column_name FROM duckdb_columns()").fetchall()
-    for table in TABLES.values():
-        present = {column for name, column in found if name == table.name}
-        for statement in add_column_statements(table, present) if present else ():
-            connection.execute(statement)
+    """What the tables of a new database have and these lack: the statements that make them are their one home."""
+    present = _columns(connection)
+    with closing(duckdb.connect()) as new:
+        for statement in _statements():
+            new.execute(statement)
+        wanted = _columns(new)
+    for table in wanted.keys() & present.keys():
+        for column in wanted[table].keys() - present[table].keys():
+            kind = wanted[table][column]
+            connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {quoted(column)} {kind}")
+
+
+def _columns(connection: DuckDBPyConnection) -> dict[str, dict[str, str]]:
+    """The types of a database's columns, by table and name."""
+    found: dict[str, dict[str, str]] = {}
+    for table, column, kind in connection.execute(
+        "SELECT t.schema_name || '.' || t.table_name, column_name, data_type FROM duckdb_tables() t "
+        "JOIN duckdb_columns() c USING (database_oid, table_oid) WHERE NOT t.temporary ORDER BY column_index"
+    ).fetchall():
+        found.setdefault(table, {})[column] = kind
+    return found
 
 
 def _write_facts(connection: DuckDBPyConnection, facts: dict[str, str]) -> None:

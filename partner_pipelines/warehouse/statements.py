@@ -7,7 +7,7 @@ The merge of a table, in words: of each source the latest news of a row (`news_N
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 
 from partner_pipelines.warehouse.decompose import LINE_BYTES
@@ -102,12 +102,6 @@ def create_statements(table: Table) -> list[str]:
     for column, (_, description) in columns.items():
         statements.append(f"COMMENT ON COLUMN {name}.{quoted(column)} IS {literal(description)}")
     return statements
-
-
-def add_column_statements(table: Table, present: Collection[str]) -> list[str]:
-    """The columns that an older version of this program did not know."""
-    missing = {name: kind for name, (kind, _) in all_columns(table).items() if name not in present}
-    return [f"ALTER TABLE {quoted(table.name)} ADD COLUMN {quoted(name)} {kind}" for name, kind in missing.items()]
 
 
 @lru_cache(maxsize=100)

@@ -54,6 +54,11 @@ def read_whole(connection: DuckDBPyConnection) -> dict[str, int]:
     }
 
 
+def finished_segments(connection: DuckDBPyConnection) -> frozenset[str]:
+    """The segments of which nothing more will be read."""
+    return frozenset(segment for segment, position in _positions(connection).items() if position.finished)
+
+
 def _positions(connection: DuckDBPyConnection) -> dict[str, SegmentPosition]:
     found = connection.execute("SELECT segment, position FROM internal.segments").fetchall()
     return {segment: SegmentPosition.from_json(text) for segment, text in found}

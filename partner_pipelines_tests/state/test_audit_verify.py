@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from partner_pipelines.errors import StateError
+from partner_pipelines.errors import NewerSchemaError, StateError
 from partner_pipelines.state.audit_verify import Problem, TornTail, VerifyReport, verify
 from partner_pipelines_tests.state.support_trail import intent, open_trail, outcome
 
@@ -160,9 +160,15 @@ def test_a_rehashed_record_against_the_rules_is_found(segments: Path, records: l
     assert what in problem.what
 
 
-def test_a_header_of_another_schema_is_named(segments: Path) -> None:
+def test_a_header_of_a_schema_that_never_was_is_named(segments: Path) -> None:
+    forge(segments, {**HEADER, "schema": 0})
+    assert the_problem(segments).what == "schema 0, this version knows 1"
+
+
+def test_a_newer_segment_is_refused_and_not_taken_for_tampering(segments: Path) -> None:
     forge(segments, {**HEADER, "schema": 2})
-    assert the_problem(segments).what == "schema 2, this version knows 1"
+    with pytest.raises(NewerSchemaError, match=r"\.jsonl was written by a newer version .*schema 2, this one knows 1"):
+        verify(segments)
 
 
 def test_an_incomplete_last_line_is_a_torn_tail_at_whatever_byte(segments: Path) -> None:

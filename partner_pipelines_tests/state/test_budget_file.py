@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from partner_pipelines.errors import StateError
+from partner_pipelines.errors import NewerSchemaError, StateError
 from partner_pipelines.state.budget import Slot
 from partner_pipelines.state.process import boot_id
 from partner_pipelines_tests.state.support_ledger import MARGIN, FakeClock, open_ledger, send, wait_of
@@ -61,6 +61,16 @@ def test_a_file_that_cannot_be_believed_counts_as_spent(path: Path, clock: FakeC
     assert reason in str(ledger.reset_reason)
     clock.now += 3600 + MARGIN
     assert send(ledger, 99) == 10
+
+
+def test_a_newer_versions_ledger_is_refused_and_left_alone(path: Path, clock: FakeClock) -> None:
+    ledger = open_ledger(path, clock)
+    assert send(ledger, 1) == 1
+    newer = path.read_bytes()[:8] + b"\x02" + path.read_bytes()[9:]
+    path.write_bytes(newer)
+    with pytest.raises(NewerSchemaError, match=r"was written by a newer version .*schema 2, this one knows 1"):
+        ledger.take(deadline_seconds=60.0)
+    assert path.read_bytes() == newer
 
 
 def test_times_of_a_clock_that_was_ahead_count_as_spent(path: Path, clock: FakeClock) -> None:

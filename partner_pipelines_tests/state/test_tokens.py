@@ -18,9 +18,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partner_pipelines.errors import APIConnectionError, CallFacts, StateError, StoppedError
+from partner_pipelines.errors import (
+    APIConnectionError,
+    CallFacts,
+    NewerSchemaError,
+    RejectedTokenError,
+    RenewalForbiddenError,
+    StateError,
+    StoppedError,
+)
 from partner_pipelines.state.access_token import AccessToken, Moment, TokenRecord, read_clocks, receive_token
-from partner_pipelines.state.tokens import RejectedTokenError, RenewalForbiddenError, TokenKey, TokenStore, Wish
+from partner_pipelines.state.tokens import TokenKey, TokenStore, Wish
 from partner_pipelines_tests.state.processes import kill, read_line, running, tell, wait_until
 
 KEY = TokenKey("elm-park", "client", frozenset({"units", "leads"}), "https://r.example/oauth2/token")
@@ -464,13 +472,16 @@ def test_forget_waits_for_a_renewal_under_way_so_that_it_cannot_bring_the_token_
     assert not (tmp_path / "tokens" / KEY.file_name).exists()
 
 
+NO_FILE = Path("none.json")
+
+
 def _good_record() -> bytes:
     return TokenRecord(AccessToken("v", frozenset({"units"}), 60.0, read_clocks())).to_bytes()
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
     record = TokenRecord(AccessToken("v", frozenset({"b", "a"}), 60.5, read_clocks()), True, read_clocks())
-    assert TokenRecord.from_bytes(record.to_bytes()) == record
+    assert TokenRecord.from_bytes(record.to_bytes(), NO_FILE) == record
 
 
 @pytest.mark.parametrize(
@@ -484,7 +495,8 @@ def test_a_record_is_read_as_it_was_written() -> None:
         lambda _: b"null",
         lambda _: b"[1]",
         lambda _: b"[" * 100_000,
-        lambda good: good.replace(b'"schema": 1', b'"schema": 2'),
+        lambda good: good.replace(b'"schema": 1', b'"schema": 0'),
+        lambda good: good.replace(b'"schema": 1', b'"schema": "2"'),
         lambda good: good.replace(b'"v"', b'""'),
         lambda good: good.replace(b'"v"', b"5"),
         lambda good: good.replace(b"60.0", b"NaN"),
@@ -502,16 +514,25 @@ def test_a_damaged_file_counts_as_absent(
     tmp_path: Path, partner: Partner, store: TokenStore, damage: Callable[[bytes], bytes]
 ) -> None:
     good = _good_record()
-    assert TokenRecord.from_bytes(good) is not None
-    assert TokenRecord.from_bytes(damage(good)) is None
+    assert TokenRecord.from_bytes(good, NO_FILE) is not None
+    assert TokenRecord.from_bytes(damage(good), NO_FILE) is None
     (tmp_path / "tokens" / KEY.file_name).write_bytes(damage(good))
     assert store.token_for(KEY, partner).value == "token-1"
     assert store.token_for(KEY, partner).value == "token-1"
 
 
+def test_a_newer_versions_token_is_refused_and_left_alone(tmp_path: Path, partner: Partner, store: TokenStore) -> None:
+    file = tmp_path / "tokens" / KEY.file_name
+    newer = _good_record().replace(b'"schema": 1', b'"schema": 2')
+    file.write_bytes(newer)
+    with pytest.raises(NewerSchemaError, match=r"elm-park-.*\.json was written by a newer version .*schema 2"):
+        store.token_for(KEY, partner)
+    assert file.read_bytes() == newer
+
+
 @given(st.binary())
 def test_no_bytes_at_all_break_the_reading_of_a_record(data: bytes) -> None:
-    assert TokenRecord.from_bytes(data) is None
+    assert TokenRecord.from_bytes(data, NO_FILE) is None
 
 
 def test_a_store_that_cannot_be_written_is_a_state_error_that_names_the_file(
