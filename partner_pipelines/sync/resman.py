@@ -46,7 +46,7 @@ def sync_kind(house: House, name: str) -> SyncOutcome:
     tally.skip_unconfigured("resman")
     for connection in house.settings.resman:
         if name not in (*connection.scopes, *connection.optional_scopes):
-            tally.skip(connection.name, f"the scope {name!r} is in neither RESMAN_SCOPES nor RESMAN_OPTIONAL_SCOPES")
+            tally.skip(connection.name, f"the scope {name!r} is not asked for: add it to RESMAN_SCOPES")
             continue
         access = house.access(connection)
         with tally.connection(connection.name):

@@ -153,7 +153,9 @@ def test_a_secret_that_is_gone_in_mid_work_is_its_connections_failure(four: Prog
 
 
 def test_a_scope_that_is_missing_skips_its_table_alone(steady: Program) -> None:
-    synced = steady.sync("units", "leads", env={"RESMAN_SCOPES": "units"})
+    client_id = steady.sandbox.env["RESMAN_CLIENT_ID"]
+    steady.sandbox.control("POST", "scopes", {"client_id": client_id, "granted": ["units"]})
+    synced = steady.sync("units", "leads")
     leads = synced.tables["resman.leads"]
     assert leads.skipped.keys() == {"resman"}
     assert "the scope 'leads' is not granted (granted: units)" in leads.skipped["resman"]

@@ -102,7 +102,7 @@ def test_property_ids_limit_them_as_they_limit_all_others(program: Program) -> N
 def test_a_scope_that_the_settings_do_not_want_is_never_asked_for(steady: Program) -> None:
     synced = steady.sync("payments", env={"RESMAN_OPTIONAL_SCOPES": ""})
     reason = synced.tables["resman.payments"].skipped["resman"]
-    assert reason == "the scope 'payments' is in neither RESMAN_SCOPES nor RESMAN_OPTIONAL_SCOPES"
+    assert reason == "the scope 'payments' is not asked for: add it to RESMAN_SCOPES"
     assert synced.log == []
 
 

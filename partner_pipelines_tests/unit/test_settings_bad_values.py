@@ -61,6 +61,7 @@ BAD = [
     ("RESMAN_SCOPES", " , ", "leads units"),
     ("RESMAN_OPTIONAL_SCOPES", "payment", "payments maintenance"),
     ("RESMAN_RATE_LIMITS", "100", "COUNT/SECONDS"),
+    ("RESMAN_SCOPE_PROBE_INTERVAL", "15", "like 90m, 6h"),
     ("RESMAN_AUTO_REFRESH", "2", "true or false"),
     ("RESMAN_RETRY_ON_FAILURE", "sometimes", "true or false"),
     ("RESMAN_CLIENT_ID", "env:NOT_SET", "env:NAME"),
