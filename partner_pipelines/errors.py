@@ -16,7 +16,7 @@
         ├── APIConnectionError            no answer came: refused, dropped, TLS, DNS
         │   └── APITimeoutError           no answer came in time
         ├── APIResponseError              an answer came that is not what the contract says
-        │   ├── BodyTooLargeError         more bytes than the bound, on the wire or unpacked
+        │   ├── BodyTooLargeError         more bytes than the bound, on the wire or unpacked; more values than can be
         │   └── RedirectRefusedError      a 3xx, or a `next` on another host
         ├── BudgetExhaustedError          the next free slot is further away than may be waited
         ├── ConnectionRevokedError        the connection was revoked: nothing is asked until it is restored
@@ -134,7 +134,7 @@ class APIResponseError(APIError):
 
 
 class BodyTooLargeError(APIResponseError):
-    """The body has more bytes than the bound, on the wire or unpacked."""
+    """The body has more bytes than the bound, on the wire or unpacked, or more values than can be."""
 
 
 class RedirectRefusedError(APIResponseError):

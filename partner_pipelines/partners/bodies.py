@@ -1,6 +1,7 @@
 """Bodies, read and unpacked under a bound of bytes, their JSON parsed once.
 
-A server may announce any length, or send gzip that unpacks a thousandfold: the bound holds.
+A server may announce any length, or send gzip that unpacks a thousandfold: the bound holds. As Python objects JSON is
+many times as large, `[{},{},…]` a hundred times: so there is a bound of values too, and one of rows.
 """
 
 from __future__ import annotations
@@ -11,14 +12,26 @@ from typing import Any
 
 from pydantic_core import from_json
 
+ERROR_BYTES = 64 * 1024
+"""The body of an error is a courtesy; a page of HTML fits."""
+FEW_VALUES = 250_000
+BYTES_A_VALUE = 8
+"""The partners' rows have 20 bytes a value and more."""
+FEW_ROWS = 10_000
+BYTES_A_ROW = 64
+"""The shortest rows have 150 bytes."""
+
 GZIP_OR_ZLIB = 47  # zlib's word for "find out which of the two headers it is"
+
+
+class TooManyValues(ValueError):  # noqa: N818 - a signal to the deciphering, which raises the call's error
+    """More values or rows than there can be in a body of this length."""
 
 
 class Body:
     """An answer's body, unpacked. The trail's count and the deciphering share one parse of its JSON.
 
-    What is parsed is handed out once and not kept: an answer is held until it is landed, and as Python objects its JSON
-    is many times as large.
+    What is parsed is handed out once, and nothing of the body is kept then: an answer is held until it is landed.
     """
 
     __slots__ = ("_parsed", "content")
@@ -28,22 +41,44 @@ class Body:
         self._parsed: tuple[Any, ...] = ()
 
     def take_json(self) -> Any:
-        """Its JSON value. Raises ValueError for what is none; NaN and infinities are none (RFC 8259 6)."""
-        parsed, self._parsed = self._parsed, ()
-        return parsed[0] if parsed else from_json(self.content, allow_inf_nan=False)
+        """Its JSON value, once. Raises ValueError for what is none; NaN and infinities are none (RFC 8259 6).
+
+        Raises TooManyValues, a ValueError too, for what would take gigabytes.
+        """
+        value = self._parse()
+        self.content, self._parsed = b"", ()
+        return value
 
     def count_items(self) -> int | None:
         """How many items it holds: the rows of a list in any of its three shapes, 1 for any other object, else None."""
         try:
-            value = self.take_json()
+            return _count_items(self._parse())
         except ValueError:
             return None
-        self._parsed = (value,)
-        if isinstance(value, dict):
-            wrapped = next(iter(value.values())) if len(value) == 1 else None
-            rows = value.get("results", wrapped)
-            return len(rows) if isinstance(rows, list) else 1
-        return len(value) if isinstance(value, list) else None
+
+    def _parse(self) -> Any:
+        if not self._parsed:
+            size = len(self.content)
+            if size > FEW_VALUES and _most_values(self.content) > max(FEW_VALUES, size // BYTES_A_VALUE):
+                raise TooManyValues
+            value = from_json(self.content, allow_inf_nan=False)
+            if (_count_items(value) or 0) > max(FEW_ROWS, size // BYTES_A_ROW):
+                raise TooManyValues
+            self._parsed = (value,)
+        return self._parsed[0]
+
+
+def _most_values(content: bytes) -> int:
+    """No fewer values than the JSON text has: what stands in strings counts too."""
+    return content.count(b",") + content.count(b"[") + content.count(b"{")
+
+
+def _count_items(value: Any) -> int | None:
+    if isinstance(value, dict):
+        wrapped = next(iter(value.values())) if len(value) == 1 else None
+        rows = value.get("results", wrapped)
+        return len(rows) if isinstance(rows, list) else 1
+    return len(value) if isinstance(value, list) else None
 
 
 class BodyTooLarge(Exception):  # noqa: N818 - a signal to the transport, which raises the error with the call's facts

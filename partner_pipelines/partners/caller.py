@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ class Operation:
 
     `url` may be written to the trail: it must hold neither a secret nor personal data. `scope` is the right it needs.
     `sent` describes `body` for the trail. `repeatable`: sending it twice has one effect (token requests).
+    `max_body_bytes`: of the answer, where less is enough than the settings allow.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Operation:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     sent: dict[str, str] | None = None
     repeatable: bool = False
+    max_body_bytes: int = sys.maxsize
     first_class: bool = False
 
     @property
@@ -144,6 +147,7 @@ class Caller:
             run_id=settings.run_id,
             scope=operation.scope,
             sent=operation.sent,
+            max_body_bytes=operation.max_body_bytes,
             first_class=operation.first_class,
         )
 

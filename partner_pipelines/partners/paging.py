@@ -23,6 +23,10 @@ from partner_pipelines.partners.rows import Page, Rows
 Row = TypeVar("Row")
 
 MAX_PAGES = 20_000
+MAX_PAGES_UNCOUNTED = 5_000
+"""Where the list does not say how many rows it has."""
+MAX_ROWS = 2_000_000
+LONGEST_NEXT = 8_000
 STALE_PAGES = 10
 """So many pages in a row without a new row, and the list goes in circles."""
 MAX_BROKEN_PROMISES = 3
@@ -141,13 +145,14 @@ class _Walk(Generic[Row]):
         if next_url in self._urls or stale >= STALE_PAGES:
             raise APIResponseError(f"{self._facts.operation}: `next` goes in circles after {pages} pages", self._facts)
         too_many = count is not None and len(self._seen) > 2 * count + 1000
-        if too_many or pages >= MAX_PAGES:
+        most = MAX_PAGES if count is not None else min(MAX_PAGES, MAX_PAGES_UNCOUNTED)
+        if too_many or pages >= most or len(self._seen) > MAX_ROWS:
             raise APIResponseError(f"{self._facts.operation}: the list has no end after {pages:,} pages", self._facts)
 
     def _followed(self, current: str, next_url: str) -> str:
         """Where `next` leads, if that is a page of this list."""
         try:
-            target = httpx.URL(current).join(next_url).copy_with(fragment=None)
+            target = _address(current, next_url)
         except (httpx.InvalidURL, ValueError):
             raise APIResponseError(f"{self._facts.operation}: `next` is no address", self._facts) from None
         if target.userinfo or _place(target) != _place(self._origin):
@@ -155,6 +160,13 @@ class _Walk(Generic[Row]):
                 f"{self._facts.operation}: `next` points away from the list; it is not followed", self._facts
             )
         return str(target)
+
+
+def _address(current: str, next_url: str) -> httpx.URL:
+    """Raises ValueError, httpx.InvalidURL."""
+    if len(next_url) > LONGEST_NEXT:
+        raise ValueError("longer than any address")
+    return httpx.URL(current).join(next_url).copy_with(fragment=None)
 
 
 def _place(url: httpx.URL) -> tuple[str, bytes, int | None, str]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from partner_pipelines.errors import APIResponseError, CallFacts
-from partner_pipelines.partners.bodies import Body
+from partner_pipelines.errors import APIResponseError, BodyTooLargeError, CallFacts
+from partner_pipelines.partners.bodies import Body, TooManyValues
 
 Row = TypeVar("Row")
+
+LONGEST_KEY = 64
+MOST_FIELDS = 1_000
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +46,20 @@ class Page(Generic[Row]):
 
     @property
     def keys(self) -> list[object]:
-        """What tells its rows apart: the id of a row, the raw value of a rejected one."""
+        """What tells its rows apart: the id of a row, the raw value of a rejected one; each of few bytes."""
         items: Sequence[Any] = self.rows.items
-        return [item.id for item in items] + [("rejected", repr(row.raw)) for row in self.rows.rejected]
+        ids = [item.id for item in items]
+        short = [_digest(key) if isinstance(key, str) and len(key) > LONGEST_KEY else key for key in ids]
+        return short + [("rejected", _digest(repr(row.raw))) for row in self.rows.rejected]
 
 
 def parse_json(body: Body, facts: CallFacts) -> Any:
-    """The body's JSON value. Raises APIResponseError for what is none."""
+    """The body's JSON value; nothing of the body is kept. Raises APIResponseError for what is none."""
     try:
         return body.take_json()
+    except TooManyValues:
+        sentence = "the body holds more rows or values than a partner's answer of its length"
+        raise BodyTooLargeError(f"{facts.operation}: {sentence}", facts) from None
     except ValueError as error:
         # jiter's sentence names line and column, never the content
         raise APIResponseError(f"{facts.operation}: the body is not JSON ({error})", facts) from None
@@ -60,6 +71,9 @@ def validate_rows(adapter: TypeAdapter[Row], values: Sequence[Any]) -> Rows[Row]
     rejected: list[RejectedRow] = []
     validate = adapter.validator.validate_python
     for value in values:
+        if isinstance(value, dict) and len(value) > MOST_FIELDS:
+            rejected.append(RejectedRow(value, (("(row)", "too_many_fields"),)))
+            continue
         try:
             items.append(validate(value))
         except ValidationError as error:
@@ -68,9 +82,17 @@ def validate_rows(adapter: TypeAdapter[Row], values: Sequence[Any]) -> Rows[Row]
 
 
 def describe(error: ValidationError) -> tuple[tuple[str, str], ...]:
-    """(field, reason) per fault, without the values."""
+    """(field, reason) per fault, without the values, nor what stands where a name should and may be a person's."""
     faults = error.errors(include_url=False, include_context=False, include_input=False)
-    return tuple((".".join(str(part) for part in fault["loc"]) or "(row)", fault["type"]) for fault in faults)
+    return tuple((".".join(map(_shown, fault["loc"])) or "(row)", fault["type"]) for fault in faults)
+
+
+def _shown(part: int | str) -> str:
+    return str(part) if _NAME.fullmatch(str(part)) else "(no name)"
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def read_page(adapter: TypeAdapter[Row], value: Any, facts: CallFacts, wrapped_as: str | None) -> Page[Row]:

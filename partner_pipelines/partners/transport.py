@@ -7,6 +7,7 @@ follow a redirect or read a proxy from the environment.
 from __future__ import annotations
 
 import ssl
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,14 @@ from partner_pipelines.errors import (
     CallFacts,
 )
 from partner_pipelines.models.call import CallIntent, CallOutcome, OutcomeWord, Purpose
-from partner_pipelines.partners.bodies import Body, BodyTooLarge, UnreadableEncoding, read_bounded, unpack_bounded
+from partner_pipelines.partners.bodies import (
+    ERROR_BYTES,
+    Body,
+    BodyTooLarge,
+    UnreadableEncoding,
+    read_bounded,
+    unpack_bounded,
+)
 from partner_pipelines.partners.http11 import ProtocolError
 from partner_pipelines.partners.ports import BodyHash, CallRecorder, RateWords, RequestBudget, Stop
 from partner_pipelines.partners.rate_words import read_rate_words
@@ -68,6 +76,7 @@ class Attempt:
     run_id: str | None = None
     scope: str | None = None
     sent: dict[str, str] | None = None
+    max_body_bytes: int = sys.maxsize
     first_class: bool = False
 
     def facts(self, request_id: str | None = None) -> CallFacts:
@@ -210,7 +219,7 @@ class _Exchange:
 
     def __init__(self, wire: httpx.BaseTransport, limits: WireLimits, attempt: Attempt, request_id: str) -> None:
         self._wire = wire
-        self._limits = limits
+        self._max_bytes = min(limits.max_body_bytes, attempt.max_body_bytes)
         self._name = attempt.operation
         self._facts = attempt.facts(request_id)
         self._parts: list[bytes] = []
@@ -226,6 +235,8 @@ class _Exchange:
         with self._named_errors():
             response = self._wire.handle_request(request)
             self.status = response.status_code
+        if self.status >= 400:
+            self._max_bytes = min(self._max_bytes, ERROR_BYTES)
         try:
             body = self._body(response)
         except APIError as error:
@@ -237,7 +248,7 @@ class _Exchange:
         return response, body
 
     def _body(self, response: httpx.Response) -> bytes:
-        bound = self._limits.max_body_bytes
+        bound = self._max_bytes
         stream = response.stream
         assert isinstance(stream, httpx.SyncByteStream)
         with self._named_errors():
@@ -258,8 +269,8 @@ class _Exchange:
         except _BROKEN as error:
             raise APIConnectionError(f"{name}: no whole answer ({_reason(error)})", self._facts) from None
         except BodyTooLarge:
-            bound = self._limits.max_body_bytes
-            raise BodyTooLargeError(f"{name}: the body is larger than {bound:,} bytes", self._facts) from None
+            sentence = f"the body is larger than {self._max_bytes:,} bytes"
+            raise BodyTooLargeError(f"{name}: {sentence}", self._facts) from None
         except UnreadableEncoding:
             raise APIResponseError(f"{name}: the body's encoding cannot be unpacked", self._facts) from None
 

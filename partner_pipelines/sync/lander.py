@@ -19,6 +19,8 @@ from partner_pipelines.state.landing import LandedAnswer, Landing
 from partner_pipelines.state.vault import Vault
 
 PAGES_A_BATCH = 20
+ROWS_A_BATCH = 4_000
+"""Of larger pages fewer are held: while one batch is landed the next is fetched, both are in memory."""
 
 Batch = Callable[[], Sequence[LandedAnswer]]
 Page = TypeVar("Page")
@@ -79,14 +81,14 @@ class Lander:
 
         Raises what `pages` raises, and what an earlier landing met.
         """
-        rows = 0
+        rows = held = 0
         batch: list[Page] = []
         try:
             for page in pages:
-                rows += count(page)
+                rows, held = rows + count(page), held + count(page)
                 batch.append(page)
-                if len(batch) == PAGES_A_BATCH:
-                    full, batch = batch, []
+                if len(batch) == PAGES_A_BATCH or held >= ROWS_A_BATCH:
+                    full, batch, held = batch, [], 0
                     self.put(partial(land, full))
         finally:
             self.put(partial(land, batch))

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partner_pipelines.partners.bodies import Body, BodyTooLarge, UnreadableEncoding, read_bounded, unpack_bounded
+from partner_pipelines.partners.bodies import (
+    Body,
+    BodyTooLarge,
+    TooManyValues,
+    UnreadableEncoding,
+    read_bounded,
+    unpack_bounded,
+)
 
 BOUND = 1000
 
@@ -43,10 +50,33 @@ def test_the_items_of_a_body_are_the_rows_of_a_list_or_the_one_object(body: byte
 
 
 @given(st.lists(st.dictionaries(st.text(), st.integers() | st.none() | st.text())))
-def test_what_was_counted_is_still_there_to_be_taken_as_often_as_one_likes(rows: list[dict[str, int | None]]) -> None:
-    body = Body(json.dumps(rows).encode())
-    assert body.count_items() == len(rows)
-    assert body.take_json() == body.take_json() == json.loads(body.content)
+def test_what_was_counted_is_there_to_be_taken_once_and_nothing_is_kept(rows: list[dict[str, int | None]]) -> None:
+    content = json.dumps(rows).encode()
+    body = Body(content)
+    assert body.count_items() == body.count_items() == len(rows)
+    assert body.take_json() == json.loads(content)
+    assert body.content == b""
+
+
+@pytest.mark.parametrize("row", [b"{}", b"[]", b"0", b'""', b'{"id":1}', b'{"a":[]}'])
+def test_more_values_than_rows_of_a_partner_have_are_refused_before_they_take_gigabytes(row: bytes) -> None:
+    body = Body(b"[" + b",".join([row] * (4_000_000 // (len(row) + 1))) + b"]")
+    tracemalloc.start()
+    try:
+        assert body.count_items() is None
+        with pytest.raises(TooManyValues):
+            body.take_json()
+        assert tracemalloc.get_traced_memory()[1] < 40_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_as_many_rows_as_a_whole_account_has_are_taken_from_one_body() -> None:
+    row = (
+        b'{"id": "DOC_00001", "prospect_id": null, "document_type": "lease_packet", "name": "a, b, c", "size_bytes": 1}'
+    )
+    assert Body(b"[" + b",".join([row] * 30_000) + b"]").count_items() == 30_000
+    assert Body(b"[" + b",".join([b"{}"] * 10_000) + b"]").count_items() == 10_000
 
 
 def test_a_body_that_is_counted_and_taken_is_parsed_once() -> None:

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from partner_pipelines.errors import APIResponseError, CallFacts
-from partner_pipelines.models.openmoove import Milestone
+from partner_pipelines.models.openmoove import Milestone, PropertyDetail
 from partner_pipelines.models.resman import Unit
 from partner_pipelines.partners.bodies import Body
 from partner_pipelines.partners.rows import Page, RejectedRow, Rows, parse_json, read_page, validate_rows
 
 FACTS = CallFacts("resman", "elm-park", "list_units", "r-1")
 UNIT = TypeAdapter(Unit)
+DETAIL = TypeAdapter(PropertyDetail)
 CANARY = "jane.doe@canary.example"
 
 
@@ -120,7 +121,29 @@ def test_what_the_model_does_not_know_is_kept() -> None:
 
 def test_keys_tell_rows_apart_whether_they_validate_or_not() -> None:
     rows = Rows(validate_rows(UNIT, [{"id": "U1"}, {"id": 2}]).items, [RejectedRow({"a": 1}, ())])
-    assert Page(rows).keys == ["U1", "2", ("rejected", "{'a': 1}")]
+    other = Rows(rows.items, [RejectedRow({"a": 2}, ())])
+    assert Page(rows).keys[:2] == ["U1", "2"]
+    assert Page(rows).keys == Page(rows).keys != Page(other).keys
+
+
+def test_keys_are_short_however_long_the_rows_are() -> None:
+    """A list that never ends would fill the memory with them."""
+    long = "x" * 1_000_000
+    rows = validate_rows(UNIT, [{"id": long}, {"id": long + "y"}, {"id": [long]}, {"id": [long, 1]}])
+    keys = Page(rows).keys
+    assert len(set(keys)) == 4
+    assert len(repr(keys)) < 1000
+
+
+def test_a_row_of_more_fields_than_a_row_can_have_is_rejected() -> None:
+    rows = validate_rows(UNIT, [{"id": "U1", **{f"field_{number}": 1 for number in range(5000)}}, {"id": "U2"}])
+    assert [row.id for row in rows.items] == ["U2"]
+    assert [row.errors for row in rows.rejected] == [(("(row)", "too_many_fields"),)]
+
+
+def test_a_fault_names_no_person_who_stands_where_a_name_should() -> None:
+    rows = validate_rows(DETAIL, [{"id": 1, "team": {"Ada Lovelace": {"id": "x"}, "conveyancer": {"id": "x"}}}])
+    assert [name for name, _ in rows.rejected[0].errors] == ["team.(no name).id", "team.conveyancer.id"]
 
 
 NOT_JSON = {

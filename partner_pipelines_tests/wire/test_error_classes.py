@@ -24,6 +24,7 @@ from partner_pipelines.errors import (
 )
 from partner_pipelines.partners.caller import Operation
 from partner_pipelines.partners.openmoove.credentials import ApiKeyCredentials
+from partner_pipelines.partners.openmoove.operations import build_detail
 from partner_pipelines.partners.resman.credentials import BearerCredentials
 from partner_pipelines.partners.resman.operations import UNITS
 from partner_pipelines.partners.retry import RetryRules
@@ -49,8 +50,9 @@ def create_client(bench: SandboxBench, **changed: Any) -> None:
 
 
 def test_a_success_is_one_attempt_in_log_and_trail(bench: SandboxBench) -> None:
-    rows, answer = bench.good_openmoove().get_detail(bench.property_id(), "new")
-    assert rows.items[0].id == bench.property_id()
+    caller = bench.caller(ApiKeyCredentials(lambda: bench.key))
+    answer = caller.perform(build_detail(f"{bench.origin}/api/partners/", bench.property_id(), "new"))
+    assert json.loads(answer.body.content)["id"] == bench.property_id()
     assert bench.trail.words == ["ok"]
     assert bench.agrees()
     outcome = bench.trail.last

@@ -11,6 +11,7 @@ from partner_pipelines.models.openmoove import ListedProperty, Milestone, Proper
 from partner_pipelines.partners.caller import Answer, Operation
 from partner_pipelines.partners.rows import Page, Rows, parse_json, read_page, validate_rows
 
+MAX_PROPERTY_BYTES = 1024 * 1024  # of an answer about one property; the documented ones have two thousand
 PAGE_SIZE = 100  # the documented maximum: a fifth of the requests that the default of 20 costs
 
 _LISTED = TypeAdapter(ListedProperty)
@@ -30,18 +31,22 @@ def build_page(url: str, reason: str) -> Operation:
 
 def build_detail(base_url: str, property_id: int, reason: str) -> Operation:
     """All about one property."""
-    return Operation("get_property_detail", "GET", f"{base_url}properties/{property_id}/detail/", reason=reason)
+    url = f"{base_url}properties/{property_id}/detail/"
+    return Operation("get_property_detail", "GET", url, reason=reason, max_body_bytes=MAX_PROPERTY_BYTES)
 
 
 def build_milestones(base_url: str, property_id: int, reason: str) -> Operation:
     """The milestones of one property."""
-    return Operation("get_milestones", "GET", f"{base_url}properties/{property_id}/milestones/", reason=reason)
+    url = f"{base_url}properties/{property_id}/milestones/"
+    return Operation("get_milestones", "GET", url, reason=reason, max_body_bytes=MAX_PROPERTY_BYTES)
 
 
 def build_current_milestone(base_url: str, property_id: int) -> Operation:
     """The active milestone of one property; a look that checks what we have."""
     url = f"{base_url}properties/{property_id}/milestones/current/"
-    return Operation("get_current_milestone", "GET", url, reason="check", purpose="check")
+    return Operation(
+        "get_current_milestone", "GET", url, reason="check", purpose="check", max_body_bytes=MAX_PROPERTY_BYTES
+    )
 
 
 def decipher_page(answer: Answer, facts: CallFacts) -> Page[ListedProperty]:
