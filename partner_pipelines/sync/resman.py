@@ -48,8 +48,8 @@ def sync_kind(house: House, name: str) -> SyncOutcome:
         if name not in (*connection.scopes, *connection.optional_scopes):
             tally.skip(connection.name, f"the scope {name!r} is not asked for: add it to RESMAN_SCOPES")
             continue
-        access = house.access(connection)
         with tally.connection(connection.name):
+            access = house.access(connection)
             access.revoke_pending()
             try:
                 _sync_connection(house, connection, kind, tally)

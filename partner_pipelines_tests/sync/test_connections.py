@@ -152,6 +152,19 @@ def test_a_secret_that_is_gone_in_mid_work_is_its_connections_failure(four: Prog
     assert "north" in result.failed["north"]
 
 
+def test_a_client_id_that_is_gone_in_mid_work_is_its_connections_failure_too(four: Program) -> None:
+    file = four.data.root.parent / "elm-id"
+    file.write_text(four.sandbox.env["RESMAN_CLIENT_ID"])
+    toml = four.data.root.parent / "connections.toml"
+    good = f'client_id = "{four.sandbox.env["RESMAN_CLIENT_ID"]}"'
+    toml.write_text(toml.read_text().replace(good, f'client_id = "file:{file}"', 1))
+    settings = four.settings()
+    file.unlink()
+    synced = four.sync("units", settings=settings)
+    assert synced.tables["resman.units"].loaded == ("oak",)
+    assert "elm-id" in synced.tables["resman.units"].failed["elm"]
+
+
 def test_a_scope_that_is_missing_skips_its_table_alone(steady: Program) -> None:
     client_id = steady.sandbox.env["RESMAN_CLIENT_ID"]
     steady.sandbox.control("POST", "scopes", {"client_id": client_id, "granted": ["units"]})
