@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import orjson
+
+from partner_pipelines.state.files import state_errors
 
 
 @contextmanager
@@ -19,9 +22,16 @@ def json_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 @contextmanager
 def memory_file(lines: Iterable[bytes]) -> Iterator[str]:
-    """As `json_lines`, for lines that are JSON already."""
-    descriptor = os.memfd_create("rows", os.MFD_CLOEXEC)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 - it has no name of its own
-        file.writelines(line + b"\n" for line in lines)
-        file.flush()
+    """As `json_lines`, for lines that are JSON already.
+
+    Raises:
+        StateError: not even such a file may grow (ulimit -f), or no more files may be opened.
+    """
+    with state_errors("keep", Path("rows in memory")):
+        descriptor = os.memfd_create("rows", os.MFD_CLOEXEC)
+    try:
+        with state_errors("keep", Path("rows in memory")), open(descriptor, "wb", closefd=False) as file:
+            file.writelines(line + b"\n" for line in lines)
         yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)

@@ -1,7 +1,8 @@
 """A sync in a process of its own, to be killed, raced or stopped: the words of EVERYTHING as arguments.
 
 Prints `ready`, then `done` or the class and the sentence of the error that ended it.
-SYNC_FILE_SIZE: files grow to this size only, as on a full disk.
+SYNC_FILE_SIZE: files grow to this size only, as on a full disk. SYNC_CLOCK: by how many seconds its clock is wrong, and
+by how many after it is stepped (stepping.py).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from partner_pipelines.errors import PartnerPipelinesError
 from partner_pipelines.settings import load_settings
 from partner_pipelines.state.stop import StopSignal
 from partner_pipelines.sync.house import open_house
+from partner_pipelines_tests.sync import stepping
 from partner_pipelines_tests.sync.program import sync_one
 
 
@@ -22,6 +24,9 @@ def main(*what: str) -> int:
     if "SYNC_FILE_SIZE" in os.environ:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["SYNC_FILE_SIZE"]), resource.RLIM_INFINITY))
+    if "SYNC_CLOCK" in os.environ:
+        wrong, stepped = map(float, os.environ["SYNC_CLOCK"].split(","))
+        stepping.install((wrong, stepped))
     stop = StopSignal()
     print("ready", flush=True)  # noqa: T201 - the parent reads it
     try:

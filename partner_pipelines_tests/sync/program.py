@@ -99,10 +99,15 @@ class Program:
         synced.log = self.sandbox.log(since=seen)
         return synced
 
-    def child(self, *what: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-        """Sync these, or everything, in a process of its own, which prints the error's class if there is one."""
+    def child(
+        self, *what: str, env: Mapping[str, str] | None = None, before: Sequence[str] = ()
+    ) -> subprocess.Popen[str]:
+        """Sync these, or everything, in a process of its own, which prints the error's class if there is one.
+
+        `before` stands before the command: another program that starts it.
+        """
         return subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "partner_pipelines_tests.sync.child", *(what or EVERYTHING)],
+            [*before, sys.executable, "-W", "error", "-m", "partner_pipelines_tests.sync.child", *(what or EVERYTHING)],
             env={**self.variables, **(env or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

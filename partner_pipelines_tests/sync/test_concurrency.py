@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from partner_pipelines.state.audit_verify import verify
 from partner_pipelines_tests.sandbox_process import SandboxProcess
 from partner_pipelines_tests.sync.expected import differences, sandbox_tables
-from partner_pipelines_tests.sync.killing import half_written, landed
 from partner_pipelines_tests.sync.program import AT_ONCE, EVERYTHING, Program
+from partner_pipelines_tests.sync.rounds import half_written, landed
 
 if TYPE_CHECKING:
     from pathlib import Path
