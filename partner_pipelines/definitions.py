@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from partner_pipelines.defs import audit, openmoove, resman
+from partner_pipelines.defs import audit, openmoove, resman, webhooks
 from partner_pipelines.defs.checks import CHECKS
 from partner_pipelines.defs.executors import EXECUTORS
 from partner_pipelines.defs.purge import build_purge_schedule, purge
@@ -18,14 +18,30 @@ from partner_pipelines.defs.sensors import dead_runs_are_failed
 from partner_pipelines.settings import load_settings
 
 _settings = load_settings()
-_tables = (*resman.TABLES, *openmoove.TABLES, audit.CALLS, *audit.EVENTS)
+_tables = (*resman.TABLES, webhooks.DELIVERIES, *openmoove.TABLES, audit.CALLS, *audit.EVENTS)
 
 defs = dg.Definitions(
-    assets=[*resman.ASSETS, openmoove.openmoove_tables, audit.api_calls, audit.build_runs(_tables)],
-    asset_checks=[*CHECKS, openmoove.current_milestone_agrees],
-    jobs=[purge],
-    schedules=[*build_schedules(_settings.timezone), build_purge_schedule(_settings.timezone)],
-    sensors=[dead_runs_are_failed, scopes_sensor],
+    assets=[
+        *resman.ASSETS,
+        webhooks.webhook_deliveries,
+        openmoove.openmoove_tables,
+        audit.api_calls,
+        audit.build_runs(_tables),
+    ],
+    asset_checks=[
+        *CHECKS,
+        openmoove.current_milestone_agrees,
+        webhooks.no_news_waits,
+        webhooks.no_dead_letters,
+        webhooks.webhooks_tell,
+    ],
+    jobs=[purge, webhooks.apply_job, webhooks.drift_job],
+    schedules=[
+        *build_schedules(_settings.timezone),
+        build_purge_schedule(_settings.timezone),
+        webhooks.build_drift_schedule(_settings.timezone),
+    ],
+    sensors=[dead_runs_are_failed, scopes_sensor, webhooks.webhook_drops],
     executor=EXECUTORS[_settings.executor],
     resources={"house": PartnerHouse()},
 )

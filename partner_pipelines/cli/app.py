@@ -28,6 +28,8 @@ app = typer.Typer(
 )
 audit_app = typer.Typer(help="The trail of every call.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
+webhooks_app = typer.Typer(help="Webhooks that could not be used.", no_args_is_help=True)
+app.add_typer(webhooks_app, name="webhooks")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on the last line of standard output.")]
 SeedDir = Annotated[
@@ -109,11 +111,20 @@ def sync(
 
 
 @app.command()
-def up(*, port: Annotated[int, typer.Option(min=1, max=65535, help="Of Dagster's UI, on 127.0.0.1.")] = 3000) -> None:
-    """Serve the sandbox (in the sandbox environment), Dagster's UI and its daemon until Ctrl-C."""
+def up(
+    *,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of Dagster's UI, on 127.0.0.1.")] = 3000,
+    receiver_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Of the webhook receiver: 8090, on a sandbox any free one if that is taken."
+        ),
+    ] = None,
+) -> None:
+    """Serve the sandbox (in the sandbox environment), the receiver, Dagster's UI and its daemon until Ctrl-C."""
     from partner_pipelines.cli.up import run_up
 
-    run_up(port)
+    run_up(port, receiver_port)
 
 
 @app.command()
@@ -207,6 +218,34 @@ def verify(*, as_json: Json = False) -> None:
     from partner_pipelines.cli.audit import run_verify
 
     _end(run_verify(as_json=as_json))
+
+
+DeadLetterIds = Annotated[list[str] | None, typer.Argument(metavar="[ID…]", help="Dead letters, by id.")]
+Everything = Annotated[bool, typer.Option("--all", help="All dead letters.")]
+
+
+@webhooks_app.command("list")
+def list_dead_letters(*, as_json: Json = False) -> None:
+    """Name every dead letter and why it is one."""
+    from partner_pipelines.cli.webhooks import run_list
+
+    run_list(as_json=as_json)
+
+
+@webhooks_app.command()
+def replay(ids: DeadLetterIds = None, *, everything: Everything = False) -> None:
+    """Move dead letters back into the inbox, for the next sync to try again."""
+    from partner_pipelines.cli.webhooks import run_replay
+
+    run_replay(ids or [], everything=everything)
+
+
+@webhooks_app.command()
+def drop(ids: DeadLetterIds = None, *, everything: Everything = False) -> None:
+    """Remove dead letters for good; what came stays on record."""
+    from partner_pipelines.cli.webhooks import run_drop
+
+    run_drop(ids or [], everything=everything)
 
 
 def run() -> int:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from partner_pipelines.cli.places import place_settings, sole
+from partner_pipelines.cli.receivers import own_receiver, told_to, wait_until_told
 from partner_pipelines.cli.sandboxes import demo_sandbox, has_own_sandbox
 from partner_pipelines.cli.sync import print_report, refuse_stopped, sync_once
 from partner_pipelines.errors import UsageError
@@ -51,7 +52,7 @@ def run_demo(seed_dir: Path | None, properties: int, *, as_json: bool) -> bool:
             environ = _environment(sandbox, data.root)
             typer.echo("1. A sandbox serves both partners. Syncing everything:")
             first = _sync(environ, stop)
-            typer.echo(f"\n2. The partners' data changes ({_change(sandbox)}).")
+            typer.echo(f"\n2. The partners' data changes ({_change(sandbox, environ, data)}).")
             typer.echo("   A row of ResMan's counts as gone when two listings in a row lack it. Syncing again:")
             second = _sync(environ | _AGES, stop)
     typer.echo("\n3. What there is now:")
@@ -112,8 +113,14 @@ def _sync(environ: Mapping[str, str], stop: StopSignal) -> SyncReport:
     return report
 
 
-def _change(sandbox: Mapping[str, str]) -> str:
-    """The rows change behind the API's back; says how many."""
+def _change(sandbox: Mapping[str, str], environ: Mapping[str, str], data: DataDirectory) -> str:
+    """The rows change behind the API's back, and OpenMoove's webhooks are received; says how many."""
+    url = sandbox["RESMAN_BASE_URL"]
+    with own_receiver(environ, data.webhooks / "receiver.log", port=0) as receiver, told_to(url, receiver.url):
+        return f"{_change_rows(sandbox)}; webhooks: {wait_until_told(url)} received"
+
+
+def _change_rows(sandbox: Mapping[str, str]) -> str:
     request = urllib.request.Request(  # noqa: S310 - our own sandbox on loopback
         f"{sandbox['RESMAN_BASE_URL']}/_sandbox/change",
         data=json.dumps(CHANGES).encode(),

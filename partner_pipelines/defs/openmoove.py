@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 
 REFRESH = "every hour, as far as the request budget goes; what is left is the next run's"
 TABLES = ("openmoove.properties", "openmoove.sellers", "openmoove.team_members", "openmoove.milestones")
+DELIVERIES = "audit.webhook_deliveries"
+"""What webhooks told is due, so they are applied first."""
+
+TOLD_ONLY = "partner_pipelines/told_only"
+"""A run with this tag asks only about what webhooks told: it comes seconds after them, many times a day."""
 
 
 @dg.multi_asset(
     name="openmoove",
-    specs=[table_spec(table, REFRESH) for table in TABLES],
+    specs=[table_spec(table, REFRESH).replace_attributes(deps=[asset_key(DELIVERIES)]) for table in TABLES],
     check_specs=sync_check_specs(TABLES),
     can_subset=True,
 )
@@ -30,7 +35,8 @@ def openmoove_tables(context: dg.AssetExecutionContext, house: PartnerHouse) -> 
     """List, plan, fetch what is due, load."""
     from partner_pipelines.sync.openmoove import sync_properties  # noqa: PLC0415 - httpx and DuckDB load with the work
 
-    yield from report(context, house.work(context, sync_properties))
+    told_only = context.run.tags.get(TOLD_ONLY) == "true"
+    yield from report(context, house.work(context, lambda opened: sync_properties(opened, told_only=told_only)))
 
 
 @dg.asset_check(

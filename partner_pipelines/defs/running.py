@@ -25,6 +25,7 @@ from partner_pipelines.defs.resources import given
 from partner_pipelines.defs.run_report import asset_key
 from partner_pipelines.defs.run_watch import Progress, RunWatch
 from partner_pipelines.defs.sync_report import SyncReport, build_report
+from partner_pipelines.defs.webhooks import DELIVERIES, something_waits
 from partner_pipelines.errors import UsageError
 from partner_pipelines.settings import Settings
 from partner_pipelines.state.data_directory import open_data_directory
@@ -54,6 +55,8 @@ def run_sync(
     settings.require_any_connection()
     data = open_data_directory(settings.data_dir, settings.environment)
     keys = select_assets(selection)
+    if something_waits(data):  # whatever was selected: webhooks come first
+        keys |= {asset_key(DELIVERIES)}
     with open_instance(data) as instance, storage_errors(data.dagster), _signals_restored(), given(settings, stop):
         mark_dead_runs(instance, data)
         run_id = make_new_run_id()

@@ -31,7 +31,13 @@ REFRESHES = (
     Refresh("refresh_documents", "documents_hourly", ("resman.documents",), "20 * * * *", "ResMan's documents"),
     Refresh("refresh_payments", "payments_hourly", ("resman.payments",), "25 * * * *", "ResMan's payments"),
     Refresh("refresh_maintenance", "maintenance_hourly", ("resman.maintenance",), "30 * * * *", "ResMan's work orders"),
-    Refresh("refresh_openmoove", "openmoove_hourly", openmoove.TABLES, "0 * * * *", "OpenMoove's four tables"),
+    Refresh(
+        "refresh_openmoove",
+        "openmoove_hourly",
+        (openmoove.DELIVERIES, *openmoove.TABLES),
+        "0 * * * *",
+        "OpenMoove's four tables",
+    ),
     Refresh("load_api_calls", "api_calls_hourly", (audit.CALLS, *audit.EVENTS), "50 * * * *", "the audit trail"),
 )
 

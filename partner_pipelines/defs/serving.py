@@ -42,6 +42,7 @@ class Child:
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    owner: str = "Dagster's"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Served:
             status = child.process.poll()
             if status is not None:
                 raise StateError(
-                    f"Dagster's {child.name} ended (status {status}): {_last_line(child.log)} ({child.log})"
+                    f"{child.owner} {child.name} ended (status {status}): {_last_line(child.log)} ({child.log})"
                 )
 
 

@@ -26,6 +26,7 @@ TABLES = {
     "audit.api_calls",
     "audit.rejected_records",
     "audit.runs",
+    "audit.webhook_deliveries",
 }
 
 
@@ -122,3 +123,13 @@ def test_a_demo_that_is_in_use_is_left_alone(program: Program, lock: str, said: 
         finished = program.run("demo")
     assert finished.returncode == 2
     assert said in only_line(finished)
+
+
+def test_what_openmoove_told_by_webhook_was_received_and_applied(demo: FinishedDemo, reader: Program) -> None:
+    (received,) = re.findall(r"webhooks: (\d+) received", demo.output)
+    finished = reader.run(
+        "query", "--format", "csv", "SELECT state, count(*) FROM audit.webhook_deliveries GROUP BY ALL"
+    )
+    states = dict(line.split(",") for line in finished.stdout.split()[1:])
+    assert sum(int(count) for count in states.values()) == int(received) > 8
+    assert set(states) <= {"applied", "waiting"}

@@ -67,7 +67,7 @@ def _start_own_sandboxes_with(program: Program, options: list[str]) -> None:
 
 def _read_until_ready(up: subprocess.Popen[str], port: int) -> None:
     assert up.stdout is not None
-    said = [up.stdout.readline() for _ in range(3)]
+    said = [up.stdout.readline() for _ in range(4)]
     assert f"http://127.0.0.1:{port} " in said[1], said
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=30) as answer:
         assert "dagster_version" in json.load(answer)
