@@ -15,6 +15,7 @@
     └── APIError                          a partner's API; facts: partner, connection, operation, request_id
         ├── APIConnectionError            no answer came: refused, dropped, TLS, DNS
         │   └── APITimeoutError           no answer came in time
+        │       └── ConnectionDeadlineError  the connection has had all the time that it may take: nothing more is asked
         ├── APIResponseError              an answer came that is not what the contract says
         │   ├── BodyTooLargeError         more bytes than the bound, on the wire or unpacked; more values than can be
         │   └── RedirectRefusedError      a 3xx, or a `next` on another host
@@ -127,6 +128,10 @@ class APIConnectionError(APIError):
 
 class APITimeoutError(APIConnectionError):
     """No whole answer came in time."""
+
+
+class ConnectionDeadlineError(APITimeoutError):
+    """The connection has had all the time that it may take in one step; what is left is a later one's."""
 
 
 class APIResponseError(APIError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import sys
 import time
@@ -12,7 +13,7 @@ from datetime import datetime
 import httpx
 
 from partner_pipelines import __version__
-from partner_pipelines.errors import APIError, AuthenticationError, CallFacts
+from partner_pipelines.errors import APIError, AuthenticationError, CallFacts, ConnectionDeadlineError
 from partner_pipelines.models.call import Purpose
 from partner_pipelines.partners.bodies import Body
 from partner_pipelines.partners.ports import Credentials, Stop
@@ -71,13 +72,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class CallerSettings:
-    """What holds for all calls of one connection in one run."""
+    """What holds for all calls of one connection in one step. After `ends_at` (`time.monotonic()`) none is begun."""
 
     partner: str
     connection: str
     run_id: str | None = None
     deadline_seconds: float = 120.0
     rules: RetryRules = field(default_factory=RetryRules)
+    ends_at: float = math.inf
 
 
 class NoCredentials:
@@ -107,6 +109,12 @@ class Caller:
         """The answer, after as many attempts as it takes. Raises APIError, AuditUnavailableError, StoppedError."""
         settings = self._settings
         facts = self.facts(operation.name)
+        if time.monotonic() >= settings.ends_at:
+            raise ConnectionDeadlineError(
+                f"{facts.operation} at {facts.connection}: not asked, for the connection has had its time in this step "
+                "(PARTNER_CONNECTION_DEADLINE_SECONDS): its answers are slow or have no end",
+                facts,
+            )
         operation_id = secrets.token_hex(8)
         deadline = time.monotonic() + settings.deadline_seconds
         renewed = False

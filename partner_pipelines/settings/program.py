@@ -104,6 +104,15 @@ class ProgramSettings(Declared):
         Field(ge=1, le=3600),
         About("how long one operation may take, its retries and waits included", unit="seconds"),
     ] = 120
+    connection_deadline_seconds: Annotated[
+        float,
+        Field(ge=1, le=86400),
+        About(
+            "how long one connection may take in one step of a run: a list that is not through by then fails, "
+            "properties that are left are the next run's",
+            unit="seconds",
+        ),
+    ] = 3000
     executor: Annotated[
         Literal["in_process", "multiprocess"],
         About("how Dagster runs the steps of a run", takes="in_process or multiprocess"),

@@ -114,6 +114,7 @@ class House:
         self.warehouse = Warehouse(data)
         self.tokeniser = Tokeniser(data.key("personal"))
         self.clocks: dict[str, PartnerClock] = {}
+        self._ends_at: dict[str, float] = {}
 
     def resman(self, connection: ResManConnection) -> ResManClient:
         """A client for one ResMan account."""
@@ -188,6 +189,9 @@ class House:
                 run_id=self.run_id,
                 deadline_seconds=settings.operation_deadline_seconds,
                 rules=RetryRules(max_wait_seconds=settings.max_wait_seconds, on_failure=retry_on_failure),
+                ends_at=self._ends_at.setdefault(
+                    connection.name, time.monotonic() + settings.connection_deadline_seconds
+                ),
             ),
             credentials,
             stop,

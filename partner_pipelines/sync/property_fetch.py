@@ -13,6 +13,7 @@ from partner_pipelines.clock import now
 from partner_pipelines.errors import (
     APIError,
     AuthenticationError,
+    ConnectionDeadlineError,
     ConnectionRevokedError,
     NotFoundError,
     PermissionDeniedError,
@@ -31,7 +32,9 @@ from partner_pipelines.warehouse.decompose import Origin, land_detail, land_mile
 
 WORKS_A_BATCH = 12  # of two requests; one batch is landed while the next is fetched: SIGKILL costs at most 50 of them
 FAILURES_IN_A_ROW = 10
-_ENDING = (*COME_LATER, AuthenticationError, PermissionDeniedError, ConnectionRevokedError)
+_NO_FAILURE = (*COME_LATER, ConnectionDeadlineError)
+"""What came is kept, and the next run goes on from there; a list that is cut short has to begin again, so it fails."""
+_ENDING = (*_NO_FAILURE, AuthenticationError, PermissionDeniedError, ConnectionRevokedError)
 
 Row = TypeVar("Row")
 
@@ -168,7 +171,7 @@ def _count(one: Fetched, tally: FetchTally) -> None:
         raise one.error
     tally.first = tally.first or one.error
     tally.backlog[one.work.reason] += 1
-    if one.error is not None and not isinstance(one.error, COME_LATER):
+    if one.error is not None and not isinstance(one.error, _NO_FAILURE):
         tally.failures.append(one.error.message)
         tally.in_a_row += 1
 

@@ -43,6 +43,7 @@ BAD = [
     ("PARTNER_MAX_WAIT_SECONDS", "inf", "from 0 to 3600"),
     ("PARTNER_MAX_WAIT_SECONDS", "1e9", "from 0 to 3600"),
     ("PARTNER_OPERATION_DEADLINE_SECONDS", "0", "from 1 to 3600"),
+    ("PARTNER_CONNECTION_DEADLINE_SECONDS", "0.5", "from 1 to 86400"),
     ("PARTNER_EXECUTOR", "celery", "in_process or multiprocess"),
     ("PARTNER_BUDGET_MARGIN_MS", "1.5", "whole number"),
     ("PARTNER_CONCURRENCY", "0", "from 1 to 64"),
