@@ -182,8 +182,8 @@ class AuditTrail:
 
 def _make_synced(directory: Path) -> None:
     missing = [path for path in (directory, *directory.parents) if not path.exists()]
-    directory.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
-    for path in missing:
+    for path in reversed(missing):
+        path.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
         sync_directory(path.parent)
 
 

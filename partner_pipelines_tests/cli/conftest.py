@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,16 @@ def program(tmp_path: Path) -> Program:
     home = tmp_path / "home"
     home.mkdir()
     return Program(home, tmp_path / "data")
+
+
+@pytest.fixture
+def passable() -> Iterator[Program]:
+    """The same where everybody may pass through: each session of pytest shuts its own directories."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        home = Path(directory) / "home"
+        home.mkdir(0o755)
+        yield Program(home, Path(directory) / "data")
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,9 @@ from pathlib import Path
 
 OURS = ("PARTNER_", "RESMAN_", "OPENMOOVE_", "DAGSTER_")
 PROGRAM = str(Path(sys.executable).with_name("partner-pipelines"))
-NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-DEADLINE_SECONDS = 120
+# A user without rights, as far as there is one: who is not root can become nobody else, and is not asked to
+STRANGER = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") if os.geteuid() == 0 else ()
+DEADLINE_SECONDS = 600  # of a command, on a machine that has other things to do
 
 
 class Program:
@@ -39,6 +40,7 @@ class Program:
             env=self.environ | variables,
             cwd=self.home,
             stdin=subprocess.DEVNULL,
+            umask=0o022,  # whatever the developer's
             capture_output=True,
             text=True,
             timeout=DEADLINE_SECONDS,
@@ -55,6 +57,7 @@ class Program:
             env=self.environ | variables,
             cwd=self.home,
             stdin=subprocess.DEVNULL,
+            umask=0o022,  # whatever the developer's
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
