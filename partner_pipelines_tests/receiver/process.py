@@ -61,7 +61,9 @@ class ReceiverProcess:
 
     def events(self) -> list[dict[str, Any]]:
         """The refusals in the trail."""
-        lines = [line for path in (self.data / "audit" / "segments").glob("*") for line in path.read_text().splitlines()]
+        lines = [
+            line for path in (self.data / "audit" / "segments").glob("*") for line in path.read_text().splitlines()
+        ]
         found = [json.loads(line) for line in lines]
         return [record["facts"] for record in found if record.get("event") == "webhook_refused"]
 
