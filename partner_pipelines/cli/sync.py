@@ -80,11 +80,11 @@ def print_report(report: SyncReport) -> None:
     """What landed, what did not, and why."""
     facts = report.as_json()
     _print_counts(facts["tables"])
-    for table, reason in facts["skipped"].items():
-        typer.echo(f"{table:<26}skipped: {reason}")
+    for reason, tables in report.skips.items():
+        typer.echo(f"skipped: {reason} ({', '.join(tables)})")
     if not report.stopped:
-        for table, error in facts["failed"].items():
-            typer.echo(f"{table:<26}FAILED: {error}")
+        for error, tables in report.failures.items():
+            typer.echo(f"FAILED: {error} ({', '.join(tables)})")
     for connection, count in facts["requests"].items():
         left = facts["backlog"].get(connection, 0)
         typer.echo(f"{connection}: {count:,} requests" + (f", {left:,} left for the next sync" if left else ""))

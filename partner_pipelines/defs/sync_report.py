@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from partner_pipelines.defs.run_report import TableReport, Told
@@ -11,7 +11,11 @@ from partner_pipelines.defs.run_report import TableReport, Told
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """One run. `tables`: rows, inserted, updated, deleted of each loaded table. `stopped`: somebody ended the run."""
+    """One run. `tables`: rows, inserted, updated, deleted of each loaded table. `stopped`: somebody ended the run.
+
+    `skips` and `failures` say the same as `skipped` and `failed` from the other side: each reason with its connection,
+    once, and the tables that it holds for.
+    """
 
     success: bool
     run_id: str
@@ -22,6 +26,8 @@ class SyncReport:
     backlog: Mapping[str, int]
     seconds: float
     stopped: bool = False
+    skips: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    failures: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Exactly the keys that interface.md promises of `sync --json`."""
@@ -49,6 +55,9 @@ def build_report(
     """The report. `broken`: what stopped a table's step, by table."""
     reports = told.reports
     failed = {report.table: in_one(report.failed) for report in reports if report.failed}
+    failures = _by_reason((report.table, report.failed) for report in reports)
+    for table, sentence in broken.items():
+        failures.setdefault(sentence, []).append(table)
     return SyncReport(
         success=success,
         run_id=run_id,
@@ -59,7 +68,18 @@ def build_report(
         backlog=told.backlog,
         seconds=seconds,
         stopped=stopped,
+        skips=_by_reason((report.table, report.skipped) for report in reports),
+        failures=failures,
     )
+
+
+def _by_reason(tables: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, list[str]]:
+    """The tables of each reason, from the reasons by connection of each table."""
+    found: dict[str, list[str]] = {}
+    for table, sentences in tables:
+        for connection, sentence in sentences.items():
+            found.setdefault(in_one({connection: sentence}), []).append(table)
+    return found
 
 
 def in_one(sentences: Mapping[str, str]) -> str:

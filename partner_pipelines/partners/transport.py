@@ -6,7 +6,6 @@ follow a redirect or read a proxy from the environment.
 
 from __future__ import annotations
 
-import ssl
 import sys
 import time
 from collections.abc import Iterator
@@ -35,7 +34,7 @@ from partner_pipelines.partners.bodies import (
     read_bounded,
     unpack_bounded,
 )
-from partner_pipelines.partners.http11 import ProtocolError
+from partner_pipelines.partners.no_answer import BROKEN, TOO_LATE, why_no_answer
 from partner_pipelines.partners.ports import BodyHash, CallRecorder, RateWords, RequestBudget, Stop
 from partner_pipelines.partners.rate_words import read_rate_words
 from partner_pipelines.partners.wire import build_wire
@@ -44,17 +43,6 @@ __all__ = ["Attempt", "Audited", "Budgeted", "Unlimited", "WireLimits", "build_w
 
 ATTEMPT = "partner_attempt"
 RECEIVED = "partner_received"
-
-_TOO_LATE = (httpx.TimeoutException, TimeoutError)
-_BROKEN = (
-    ProtocolError,
-    httpx.CookieConflict,
-    httpx.HTTPError,
-    httpx.InvalidURL,
-    httpx.StreamError,
-    OSError,
-    UnicodeError,  # a host name that no resolver takes
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +210,7 @@ class _Exchange:
         self._max_bytes = min(limits.max_body_bytes, attempt.max_body_bytes)
         self._name = attempt.operation
         self._facts = attempt.facts(request_id)
+        self._url: httpx.URL
         self._parts: list[bytes] = []
         self.status: int | None = None
         self.lost_body: str | None = None
@@ -232,6 +221,7 @@ class _Exchange:
         return sum(map(len, self._parts))
 
     def run(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+        self._url = request.url
         with self._named_errors():
             response = self._wire.handle_request(request)
             self.status = response.status_code
@@ -264,15 +254,18 @@ class _Exchange:
         name = self._name
         try:
             yield
-        except _TOO_LATE as error:
-            raise APITimeoutError(f"{name}: no whole answer in time ({_reason(error)})", self._facts) from None
-        except _BROKEN as error:
-            raise APIConnectionError(f"{name}: no whole answer ({_reason(error)})", self._facts) from None
+        except TOO_LATE as error:
+            raise APITimeoutError(self._why(error), self._facts) from None
+        except BROKEN as error:
+            raise APIConnectionError(self._why(error), self._facts) from None
         except BodyTooLarge:
             sentence = f"the body is larger than {self._max_bytes:,} bytes"
             raise BodyTooLargeError(f"{name}: {sentence}", self._facts) from None
         except UnreadableEncoding:
             raise APIResponseError(f"{name}: the body's encoding cannot be unpacked", self._facts) from None
+
+    def _why(self, error: Exception) -> str:
+        return why_no_answer(error, self._url, self._facts.partner, self._name)
 
 
 class Budgeted(httpx.BaseTransport):
@@ -343,15 +336,6 @@ def word_of(status: int | None) -> OutcomeWord:
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return "rate_limited"
     return "client_error" if 400 <= status < 500 else "server_error"
-
-
-def _reason(error: Exception) -> str:
-    """The class of what happened; of certificates and of what is no HTTP a little more."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"{error.verify_message}: if this authority is to be trusted, add it to PARTNER_CA_BUNDLE"
-    if isinstance(error, ProtocolError):
-        return str(error)
-    return type(error).__name__
 
 
 def _milliseconds_since(began: float) -> float:

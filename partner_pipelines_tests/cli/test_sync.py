@@ -31,6 +31,36 @@ def test_a_wrong_address_fails_its_tables_and_skips_the_other_partners(program: 
     assert "a-key-of-my-own" not in finished.stdout + finished.stderr
 
 
+ADDRESSES = {
+    "openmoove": ("list_properties", "OPENMOOVE_BASE_URL (base_url in a file of connections)"),
+    "resman": (
+        "request_token",
+        "RESMAN_BASE_URL and RESMAN_TOKEN_URL (base_url and token_url in a file of connections)",
+    ),
+}
+
+
+def test_each_connection_that_failed_is_one_line_with_its_address_and_what_to_check(program: Program) -> None:
+    finished = program.run(
+        *("sync", "--select", 'key:"openmoove/*" or key:"resman/units" or key:"resman/leads"'),
+        **NOBODY_LISTENS,
+        RESMAN_BASE_URL="http://127.0.0.1:9",
+        RESMAN_CLIENT_ID="an-id",
+        RESMAN_CLIENT_SECRET="a-secret-of-my-own",
+    )
+    assert finished.returncode == 1
+    tables = {
+        "openmoove": "openmoove.properties, openmoove.sellers, openmoove.team_members, openmoove.milestones",
+        "resman": "resman.leads, resman.units",
+    }
+    assert sorted(line for line in finished.stdout.splitlines() if line.startswith("FAILED: ")) == [
+        f"FAILED: {connection}: {operation}: no whole answer from http://127.0.0.1:9: nobody listens there "
+        f"(ConnectionRefusedError): check {settings} ({tables[connection]})"
+        for connection, (operation, settings) in ADDRESSES.items()
+    ]
+    assert "of-my-own" not in finished.stdout + finished.stderr
+
+
 def test_a_wrong_selection_names_what_there_is(program: Program) -> None:
     finished = program.run("sync", "--select", "resman/units or resman/leads", **NOBODY_LISTENS)
     assert finished.returncode == 2

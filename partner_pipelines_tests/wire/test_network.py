@@ -83,13 +83,19 @@ def test_nobody_listens() -> None:
     bench = Bench(origin)
     error = bench.refusal()
     assert type(error) is APIConnectionError
-    assert str(error) == "ask: no whole answer (ConnectionRefusedError)"
+    assert str(error) == (
+        f"ask: no whole answer from {origin}: nobody listens there (ConnectionRefusedError): "
+        "check OPENMOOVE_BASE_URL (base_url in a file of connections)"
+    )
     assert bench.trail.words == ["network_error"] * 4
     assert bench.trail.statuses == [None] * 4
 
 
 def test_a_host_name_that_no_resolver_takes() -> None:
-    assert type(Bench("http://" + "a" * 64 + ".localhost").refusal()) is APIConnectionError
+    error = Bench("http://" + "a" * 64 + ".localhost").refusal()
+    assert type(error) is APIConnectionError
+    place = f"no whole answer from http://{'a' * 64}.localhost"
+    assert f"{place}: the host's name is none (UnicodeError): check OPENMOOVE_BASE_URL" in str(error)
 
 
 def forever(*parts: Part) -> Iterator[Part]:
@@ -126,7 +132,7 @@ def test_the_deadline_holds_against_a_server_that(how: str) -> None:
 def test_a_server_whose_hints_never_end_is_given_up() -> None:
     with RawServer(lambda _: forever(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100)) as server:
         error = Bench(server.origin).refusal()
-    assert str(error) == "ask: no whole answer (interim answers without end)"
+    assert str(error) == f"ask: no whole answer from {server.origin} (interim answers without end)"
 
 
 def test_a_read_timeout_shorter_than_the_deadline_leaves_time_for_another_attempt() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import socketserver
 import ssl
+import threading
 import time
 import warnings
 from datetime import timedelta
@@ -37,15 +39,35 @@ def test_without_the_bundle_it_is_refused_and_receives_nothing(authority: Author
         error = bench.refusal()
         assert server.requests == []
     assert type(error) is APIConnectionError
-    assert "PARTNER_CA_BUNDLE" in str(error)
+    assert str(error).startswith(f"ask: no whole answer from {server.origin}: its certificate is refused (")
+    assert "check OPENMOOVE_BASE_URL" in str(error)
+    assert str(error).endswith("; if this authority is to be trusted, add it to PARTNER_CA_BUNDLE")
     assert bench.trail.words == ["network_error"] * 4
 
 
 @pytest.mark.parametrize("address", ["127.0.0.2", "api.resman.com"])
 def test_a_certificate_for_another_host_is_refused(authority: Authority, address: str) -> None:
     with RawServer(answer(b"{}"), authority.server(address)) as server:
-        assert type(trusting(server.origin, authority.bundle).refusal()) is APIConnectionError
+        error = trusting(server.origin, authority.bundle).refusal()
         assert server.requests == []
+    assert type(error) is APIConnectionError
+    assert "its certificate is refused (" in str(error)
+    assert "PARTNER_CA_BUNDLE" not in str(error)  # another authority's word would not change the name
+
+
+class _Plain(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_a_server_that_speaks_no_tls_is_named(authority: Authority) -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Plain) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        origin = f"https://127.0.0.1:{server.server_address[1]}"
+        error = trusting(origin, authority.bundle).refusal()
+        server.shutdown()
+    assert str(error).startswith(f"ask: no whole answer from {origin}: no TLS connection (")
+    assert "): check OPENMOOVE_BASE_URL" in str(error)
 
 
 def test_a_certificate_that_has_expired_is_refused(authority: Authority) -> None:

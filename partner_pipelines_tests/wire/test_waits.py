@@ -102,7 +102,9 @@ def test_a_429_whose_body_breaks_off_still_says_when_to_come_back() -> None:
     assert bench.trail.words == ["rate_limited", "ok"]
     first = next(iter(bench.trail.outcomes.values()))
     assert first.retry_after_seconds == 1
-    assert first.error == "APIConnectionError: ask: no whole answer (the server hung up before the answer's end)"
+    assert first.error == (
+        f"APIConnectionError: ask: no whole answer from {bench.origin} (the server hung up before the answer's end)"
+    )
 
 
 def test_the_limits_of_a_real_server_are_kept_to(bench: SandboxBench) -> None:
