@@ -35,6 +35,9 @@ nux:
 compute_logs:
   module: dagster._core.storage.noop_compute_log_manager
   class: NoOpComputeLogManager
+# Every step of every run would else stand in dagster/logs too, which grow until `up` is started again.
+python_logs:
+  python_log_level: WARNING
 run_monitoring:
   enabled: true
   start_timeout_seconds: 180

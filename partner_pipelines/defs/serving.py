@@ -119,13 +119,14 @@ def _commands(place: Path, port: int) -> dict[str, Sequence[str]]:
     return {
         "code-server": [*python, "-m", "dagster", "api", "grpc", *code, *quiet, "--use-python-environment-entry-point"],
         "webserver": [*python, "-m", "dagster_webserver", "--host", HOST, "--port", str(port), *where],
-        "daemon": [*python, "-m", "dagster._daemon", "run", *where],
+        "daemon": [*python, "-m", "dagster._daemon", "run", *quiet, *where],
     }
 
 
 def _start(name: str, command: Sequence[str], environ: Mapping[str, str], log: Path) -> Child:
     with state_errors("write", log):
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        # O_APPEND: who empties a log that has grown leaves no hole in it
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         process = subprocess.Popen(  # noqa: S603 - Dagster's own modules
             command,

@@ -30,7 +30,10 @@ from partner_pipelines.state.vault import Vault, copy_database
 from partner_pipelines.sync.purge import PURGE_LOCK
 from partner_pipelines.warehouse.connection import Warehouse
 
-_LEFT_OUT = {"state/tokens", "state/budget", "state/runs", "state/sandbox.json", "dagster/logs", "demo", "warehouse"}
+_LEFT_OUT = {
+    *("state/tokens", "state/budget", "state/runs", "state/sandbox.json"),
+    *("dagster/logs", "webhooks/receiver.log", "demo", "warehouse"),
+}
 _LATER = {"state/vault", "audit"}
 _FIRST = ("webhooks/inbox", "webhooks/claimed", "state/landing")
 _LOCKS = re.compile(r"(.*\.)?lock")

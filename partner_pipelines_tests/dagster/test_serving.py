@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import urllib.request
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from partner_pipelines.defs.serving import HOST, serve
+from partner_pipelines.defs.serving import HOST, Child, serve
 from partner_pipelines.errors import StateError, StoppedError, UsageError
 from partner_pipelines.settings import Settings
 from partner_pipelines.state.stop import StopSignal
@@ -22,6 +23,11 @@ _WORKSPACE = "{workspaceOrError{... on Workspace{locationEntries{name locationOr
 _SCHEDULES = (
     '{schedulesOrError(repositorySelector:{repositoryName:"__repository__",'
     'repositoryLocationName:"partner_pipelines"}){... on Schedules{results{scheduleState{status}}}}}'
+)
+_LAUNCH = (
+    'mutation{launchRun(executionParams:{mode:"default",runConfigData:{},selector:{jobName:"purge",'
+    'repositoryName:"__repository__",repositoryLocationName:"partner_pipelines"}})'
+    "{... on LaunchRunSuccess{run{runId}}}}"
 )
 
 
@@ -66,12 +72,33 @@ def test_the_ui_shows_the_definitions_schedules_run_and_nobody_is_left(
         wait_until(lambda: _location(served.url), 60)
         results = _ask(served.url, _SCHEDULES)["schedulesOrError"]["results"]
         assert {result["scheduleState"]["status"] for result in results} == {"RUNNING"}
+        assert _run_of_purge(served.url) == "SUCCESS"
+        assert _chatter(served.children) == []
         groups = [child.process.pid for child in served.children]
         assert all(_group(pid) for pid in groups)
         os.kill(groups[1], signal.SIGKILL)
         with pytest.raises(StateError, match="Dagster's webserver ended"):
             served.wait(StopSignal())
     assert [_group(pid) for pid in groups] == [[], [], []]
+
+
+def _run_of_purge(url: str) -> str:
+    """How it ends when somebody launches it in the UI."""
+    launched = _ask(url, _LAUNCH)["launchRun"]["run"]["runId"]
+    query = f'{{runOrError(runId:"{launched}"){{... on Run{{status}}}}}}'
+
+    def ended() -> str | None:
+        status: str = _ask(url, query)["runOrError"]["status"]
+        return status if status in {"SUCCESS", "FAILURE", "CANCELED"} else None
+
+    status: str = wait_until(ended, 240)
+    return status
+
+
+def _chatter(children: list[Child]) -> list[str]:
+    """Lines of the logs that say that all is well: they would grow for as long as `up` runs."""
+    lines = [line for child in children for line in child.log.read_text().splitlines()]
+    return [line for line in lines if re.search(r"\b(?:INFO|DEBUG)\b", line)]
 
 
 def test_a_taken_port_is_a_usage_error(settings: Settings, environ: dict[str, str]) -> None:
