@@ -7,10 +7,11 @@ ever). So one of them makes it in a temporary directory, under a lock, and renam
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import dagster as dg
@@ -160,7 +161,20 @@ def storage_errors(home: Path) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-        raise StateError(f"Dagster's storage in {home} cannot be used: {_one_line(error)}") from error
+        raise StateError(f"Dagster's storage in {home} cannot be used: {_cause(home, error)}") from error
+
+
+_SMALLEST_ROOM_BYTES = 64 * 1024
+
+
+def _cause(home: Path, error: Exception) -> str:
+    """SQLite says `disk I/O error` for most of what can be wrong with a disk."""
+    with suppress(OSError):
+        if shutil.disk_usage(home).free < _SMALLEST_ROOM_BYTES:
+            return f"the disk is full: make room ({_one_line(error)})"
+        if not os.access(home, os.W_OK):
+            return f"this user may not write there, or the disk is read-only ({_one_line(error)})"
+    return _one_line(error)
 
 
 def _open(home: Path) -> DagsterInstance:

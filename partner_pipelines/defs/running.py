@@ -32,6 +32,7 @@ from partner_pipelines.state.data_directory import open_data_directory
 from partner_pipelines.state.runs import run_lock
 from partner_pipelines.state.stop import StopSignal
 
+_LONGEST_SHOWN = 100
 # The command shows progress in its own words; Dagster's events are in the UI.
 _QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -94,8 +95,10 @@ def select_assets(selection: str | None) -> frozenset[dg.AssetKey]:
 
 def _wrong_selection(selection: str, keys: Any) -> str:
     names = ", ".join(sorted(key.to_user_string() for key in keys))
+    shown = selection if len(selection) <= _LONGEST_SHOWN else f"{selection[:_LONGEST_SHOWN]}…"
     return (
-        f'the selection {selection!r} selects no asset; write key:"resman/units" or group:openmoove; there are {names}'
+        f"the selection {shown!r} cannot be read, or selects no asset; "
+        f'write key:"resman/units" or group:openmoove; there are {names}'
     )
 
 

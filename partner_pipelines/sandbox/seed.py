@@ -15,20 +15,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+SUFFIXES = (".jsonl", ".jsonl.gz")
+
+
 class BadSeedError(Exception):
     """A seed file that cannot be served; the message names the file and the line."""
 
 
 def load_seed(store: Store, directory: Path) -> None:
-    """Fill the store from a directory; a collection without a file stays empty.
+    """Fill the store from a directory; a collection without a file stays empty, but not all of them.
 
     Raises:
         BadSeedError: the directory or a file cannot be read, or a line is not a row.
     """
     if not directory.is_dir():
         raise BadSeedError(f"{directory}: no such directory")
+    if not any((directory / f"{name}{suffix}").exists() for name in PARTNER_COLLECTIONS for suffix in SUFFIXES):
+        names = ", ".join(PARTNER_COLLECTIONS)
+        raise BadSeedError(f"{directory}: no file to serve; it takes NAME.jsonl or NAME.jsonl.gz, NAME one of {names}")
     for name in PARTNER_COLLECTIONS:
-        found = [path for suffix in (".jsonl", ".jsonl.gz") if (path := directory / f"{name}{suffix}").exists()]
+        found = [path for suffix in SUFFIXES if (path := directory / f"{name}{suffix}").exists()]
         if len(found) > 1:
             raise BadSeedError(f"{found[0]}: stands beside {found[1].name}; keep one of them")
         if found:

@@ -24,8 +24,15 @@ COME_LATER = (BudgetExhaustedError, RateLimitError)
 """What ends a connection's turn without being a failure: the rest is a backlog."""
 
 
+_ahead: dict[tuple[str | None, str], TableChanges] = {}
+"""What this process has merged of tables that are synced later in a run, by run and table."""
+
+
 class Tally:
-    """The books of one sync over `tables`."""
+    """The books of one sync over `tables`.
+
+    What it merges of other tables (leads, before their documents) is booked when they are synced in the same run.
+    """
 
     def __init__(self, house: House, tables: Sequence[str]) -> None:
         self._house = house
@@ -66,7 +73,12 @@ class Tally:
 
     def merged(self, result: MergeResult) -> None:
         """What a merge has changed."""
-        self._changes += result
+        mine = {name: found for name, found in result.tables.items() if name in self._tables}
+        self._changes += MergeResult(mine)
+        for name in result.tables.keys() - mine.keys():
+            _ahead[self._house.run_id, name] = (
+                _ahead.get((self._house.run_id, name), TableChanges()) + result.tables[name]
+            )
 
     def deleted(self, table: str, count: int) -> None:
         """Rows of the table that were marked as gone."""
@@ -137,6 +149,7 @@ class Tally:
 
     def _result(self, table: str, rows: int) -> TableResult:
         changes = self._changes.tables.get(table, TableChanges())
+        changes += _ahead.pop((self._house.run_id, table), TableChanges())
         return TableResult(
             table,
             rows,

@@ -7,6 +7,7 @@ process. Readers open published copies (reading.py) and meet neither.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.files import locked, make_directory, state_errors, sync_directory
 from partner_pipelines.state.versions import refuse_newer_segments
 from partner_pipelines.warehouse.duckdb_errors import warehouse_errors
+from partner_pipelines.warehouse.published_file import last_untouched
 from partner_pipelines.warehouse.schema import changes, ensure_schema, read_known_facts
 from partner_pipelines.warehouse.sql_files import sql
 from partner_pipelines.warehouse.trail import finished_segments, load_trail
@@ -136,10 +138,17 @@ class Warehouse:
         return self._connect(self.path)
 
     def _create(self) -> None:
-        """A new database under another name first: one that a kill left half-made could never be opened again."""
+        """A new database under another name first: one that a kill left half-made could never be opened again.
+
+        Where one was published before, somebody has removed the working one: it is made of the last copy, with all
+        that this program alone knows (what was first seen when, how far the trail is loaded).
+        """
         unborn = self.data.warehouse / ".working.duckdb"
         for left in (unborn, unborn.with_name(f"{unborn.name}.wal")):
             left.unlink(missing_ok=True)
+        copy = last_untouched(self.data.published)
+        if copy is not None:
+            shutil.copyfile(copy, unborn)  # its mode is the process's: private (see `opened`)
         with closing(self._connect(unborn)) as database:
             ensure_schema(database, unborn)
         unborn.rename(self.path)

@@ -3,14 +3,11 @@
 The working database is copied while nobody has it open: a copy of an open file could be half of a write, and opening
 the file a second time would drop DuckDB's own lock on it.
 
-A copy is read-only, but root may open it to write all the same, which keeps readers out, and change it. So a copy's
-name ends in a checksum of its headers, which every commit writes anew, and one that is not usable is left behind.
+A copy that is not as it was published (published_file.py) is left behind.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
 import secrets
 import shutil
@@ -19,13 +16,12 @@ from pathlib import Path
 
 from partner_pipelines.state.files import make_directory, state_errors, sync_directory
 from partner_pipelines.warehouse.connection import Warehouse
+from partner_pipelines.warehouse.published_file import checksum, is_usable, logs
 from partner_pipelines.warehouse.schema import changes, note_change
 
 VERSIONS_KEPT = 5
 _PUBLIC_FILE = 0o444
 _PUBLIC_DIRECTORY = 0o755
-# DuckDB's file begins with three headers of 4 KiB
-_HEADER_BYTES = 3 * 4096
 
 
 def publish(warehouse: Warehouse) -> Path:
@@ -52,25 +48,12 @@ def publish(warehouse: Warehouse) -> Path:
     return version
 
 
-def is_usable(version: Path) -> bool:
-    """The published copy is as it was published, and nobody has it open to write. Raises OSError."""
-    return is_untouched(version) and not _is_held(version)
-
-
-def is_untouched(version: Path) -> bool:
-    """The published copy is as it was published: nothing was committed to it. Raises OSError."""
-    try:
-        return version.stem.endswith(f"-{_checksum(version)}") and not _logs(version)
-    except FileNotFoundError:
-        return False
-
-
 def _checkpointed(warehouse: Warehouse, *, anew: bool = False) -> Path:
     """Everything committed is in the one file; returns its name as a published copy, `anew`: a name it never had."""
     number = None if anew else warehouse.changes_when_left()
     if number is None:
         number = _opened_and_checkpointed(warehouse, anew=anew)
-    return warehouse.data.published.with_name(f"warehouse-{number}-{_checksum(warehouse.path)}.duckdb")
+    return warehouse.data.published.with_name(f"warehouse-{number}-{checksum(warehouse.path)}.duckdb")
 
 
 def _opened_and_checkpointed(warehouse: Warehouse, *, anew: bool) -> int:
@@ -80,26 +63,6 @@ def _opened_and_checkpointed(warehouse: Warehouse, *, anew: bool) -> int:
                 note_change(database)
         session.database.execute("CHECKPOINT")
         return changes(session.database)
-
-
-def _checksum(database: Path) -> str:
-    with database.open("rb") as file:
-        return hashlib.sha256(file.read(_HEADER_BYTES)).hexdigest()[:8]
-
-
-def _logs(version: Path) -> list[Path]:
-    """What DuckDB writes beside a database: who opened it to write was killed, or is at work."""
-    return list(version.parent.glob(f"{version.name}.*"))
-
-
-def _is_held(version: Path) -> bool:
-    """Somebody has it open to write: DuckDB's lock keeps every reader out then."""
-    with version.open("rb") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            return True
-    return False
 
 
 def _current(link: Path) -> Path | None:
@@ -114,7 +77,7 @@ def _copy(working: Path, version: Path) -> None:
             _copy_bytes(source.fileno(), target.fileno())
             os.fchmod(target.fileno(), _PUBLIC_FILE)
             os.fsync(target.fileno())
-        for log in _logs(version):  # of a copy that had this name: DuckDB would take it for this one's
+        for log in logs(version):  # of a copy that had this name: DuckDB would take it for this one's
             log.unlink()
         unfinished.rename(version)
     except BaseException:
@@ -150,7 +113,7 @@ def _prune(link: Path, needed: Collection[Path | None]) -> None:
     versions = sorted(link.parent.glob("warehouse-*.duckdb"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for old in versions[VERSIONS_KEPT:]:
         if old not in needed:
-            for left in (*_logs(old), old):
+            for left in (*logs(old), old):
                 left.unlink(missing_ok=True)
     for left in link.parent.glob(".*duckdb.*"):
         left.unlink(missing_ok=True)

@@ -23,7 +23,8 @@ from partner_pipelines.state.files import state_errors
 from partner_pipelines.warehouse.connection import Warehouse
 from partner_pipelines.warehouse.duckdb_errors import first_line, warehouse_errors
 from partner_pipelines.warehouse.full_views import create_full_views
-from partner_pipelines.warehouse.publish import is_untouched, is_usable, publish
+from partner_pipelines.warehouse.publish import publish
+from partner_pipelines.warehouse.published_file import is_untouched, is_usable
 
 _TRIES = 5
 # Nothing spills to a disk: with `full` it would be personal data.
@@ -152,6 +153,8 @@ def _lock_down(database: DuckDBPyConnection) -> DuckDBPyConnection:
 
 
 def _check_reads_only(query: str) -> None:
+    if not query.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in query):
+        raise QueryError("the SQL holds bytes that are no text in this locale: write it in UTF-8, with a UTF-8 locale")
     found = [statement.type for statement in duckdb.extract_statements(query)]
     if query.lstrip().lower().startswith("pivot") and found[-1:] == [StatementType.SELECT]:
         return  # DuckDB reads it as two statements

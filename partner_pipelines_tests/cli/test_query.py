@@ -71,6 +71,7 @@ def test_who_may_not_read_state_may_query_but_not_in_full(reader: Program, passa
         ("SELECT 1; SELECT 2", "one statement at a time"),
         ("", "one statement at a time"),
         ("SELECT * FROM read_csv('/etc/passwd')", "disabled"),
+        ("SELECT '\udcff'", "no text"),
     ],
 )
 def test_wrong_sql_is_one_line(reader: Program, sql: str, said: str) -> None:

@@ -89,6 +89,20 @@ def test_a_restored_older_database_is_published_and_not_pruned_away(yard: Yard) 
     assert count(yard) == 0
 
 
+def test_a_working_database_that_somebody_removed_is_made_of_the_last_copy(yard: Yard) -> None:
+    lead(yard, 1)
+    publish(yard.warehouse)
+    lead(yard, 2)
+    publish(yard.warehouse)
+    before = yard.read("FROM resman.leads ORDER BY id")
+    yard.warehouse.path.unlink()
+    lead(Yard(yard.data.root), 3)
+    after = yard.read("FROM resman.leads ORDER BY id")
+    assert after[:2] == before
+    assert len(after) == 3
+    assert yard.warehouse.path.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_copy_that_fails_leaves_the_version_before(yard: Yard) -> None:
     lead(yard, 1)
     publish(yard.warehouse)
