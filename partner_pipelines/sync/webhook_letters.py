@@ -70,9 +70,9 @@ class Reader:
         if envelope is None:
             return Letter(drop, delivery_id, None, now(), False, None, None, Rows(()), {}, (), drop.fault)
         digest = hashlib.sha256(envelope.body).hexdigest()
-        connection, verified, reason = self._sender(envelope)
-        # What another tool says about the time proves nothing: for its drops it is now
         vouched = self._inbox.is_vouched(envelope)
+        connection, verified, reason = (envelope.connection, True, None) if vouched else self._sender(envelope)
+        # What another tool says about the time proves nothing: for its drops it is now
         received_at = min(envelope.received_at, now()) if vouched else now()
         event: WebhookEvent | None = None
         if reason is None:
@@ -88,9 +88,7 @@ class Reader:
         )  # fmt: skip
 
     def _sender(self, envelope: Envelope) -> tuple[str | None, bool, str | None]:
-        """Connection, whether that is proved, and why the delivery cannot be used."""
-        if self._inbox.is_vouched(envelope):
-            return envelope.connection, True, None
+        """Of another tool's drop: connection, whether that is proved, and why the delivery cannot be used."""
         signature = envelope.headers.get(SIGNATURE_HEADER.lower())
         if signature is None:
             return self._unsigned(envelope)
