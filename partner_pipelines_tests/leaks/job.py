@@ -26,7 +26,7 @@ from partner_pipelines_tests.wire.certificates import Authority
 from partner_pipelines_tests.wire.raw_server import Part, RawServer, answer
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_SECONDS = 240
+DEADLINE_SECONDS = 600
 OURS = ("PARTNER_", "RESMAN_", "OPENMOOVE_", "DAGSTER_")
 
 _LOUD_HOME = """

@@ -36,6 +36,10 @@ _DIGITS_OF_A_PHONE = 9
 _DUCKDB_MAGIC = (8, b"DUCK")
 
 
+Allowed = Mapping[str, Collection[str]]
+"""By pattern of a path below the tree, the names of the canaries that may stand there."""
+
+
 @dataclass(frozen=True)
 class Canary:
     """A value that occurs nowhere else in the world, long enough for chance not to find it too."""
@@ -51,6 +55,11 @@ class Leak:
     place: str
     canary: str
     form: str
+
+    @property
+    def file(self) -> str:
+        """The path below the tree that was searched."""
+        return self.place.partition(" ")[0]
 
 
 _Meaning = tuple[str, str]  # the canary's name, the form
@@ -108,18 +117,13 @@ class Search:
         found = {**dict(self._exact.found_in(content)), **dict(self._folded.found_in(content.lower()))}
         return sorted(Leak(place, name, form) for name, form in found.items())
 
-    def tree(self, root: Path, allowed: Mapping[str, Collection[str]] | None = None) -> list[Leak]:
-        """The canaries in the files below `root` and in their names.
-
-        `allowed`: by pattern of a path below `root`, the names of the canaries that may stand there.
-        """
+    def tree(self, root: Path, allowed: Allowed | None = None) -> list[Leak]:
+        """The canaries in the files below `root` and in their names, but for those that may stand where they do."""
         leaks: list[Leak] = []
         for path in sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink()):
             place = str(path.relative_to(root))
-            may = {name for pattern, names in (allowed or {}).items() if Path(place).match(pattern) for name in names}
-            found = [*self.text(place, f"{place} (its name)"), *self.file(path, place)]
-            leaks += [leak for leak in found if leak.canary not in may]
-        return leaks
+            leaks += [*self.text(place, f"{place} (its name)"), *self.file(path, place)]
+        return unexpected(leaks, allowed or {})
 
     def file(self, path: Path, place: str) -> list[Leak]:
         """The canaries in one file, whatever kind of file it is."""
@@ -136,6 +140,15 @@ class Search:
 
     def _cells(self, columns: Iterable[tuple[str, list[Any]]], place: str) -> list[Leak]:
         return [leak for column, values in columns for leak in self.text(_joined(values), f"{place} {column}")]
+
+
+def unexpected(leaks: Iterable[Leak], allowed: Allowed) -> list[Leak]:
+    """The leaks that may not stand where they do."""
+    return [leak for leak in leaks if leak.canary not in _allowed_at(leak.file, allowed)]
+
+
+def _allowed_at(file: str, allowed: Allowed) -> set[str]:
+    return {name for pattern, names in allowed.items() if Path(file).match(pattern) for name in names}
 
 
 def sqlite_cells(path: Path) -> Iterator[tuple[str, list[Any]]]:

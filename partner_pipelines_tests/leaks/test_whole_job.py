@@ -14,7 +14,7 @@ import pytest
 
 from partner_pipelines_tests.leaks.canaries import PEOPLE, PLANTED, SECRETS, canaries
 from partner_pipelines_tests.leaks.job import Job, run_job
-from partner_pipelines_tests.leaks.search import Canary, Leak, Search
+from partner_pipelines_tests.leaks.search import Canary, Leak, Search, unexpected
 
 VAULT = "data/state/vault/*"
 ALLOWED = {VAULT: set(PEOPLE), "data/state/tokens/*": {"access token"}}
@@ -50,7 +50,7 @@ def test_what_is_said_on_purpose_is_found_in_every_place_that_takes_words(found:
 
 
 def test_every_value_came_in_and_was_kept_where_it_belongs(job: Job, found: list[Leak]) -> None:
-    kept = {leak.canary for leak in found if Path(leak.place.partition(" ")[0]).match(VAULT)}
+    kept = {leak.canary for leak in found if Path(leak.file).match(VAULT)}
     assert kept == set(PEOPLE) - NEVER_KEPT
     assert any(place.startswith("data/state/tokens/") for place in of(found, "access token"))
     assert len(job.tokens) >= 3
@@ -59,10 +59,8 @@ def test_every_value_came_in_and_was_kept_where_it_belongs(job: Job, found: list
     assert any(f"Bearer {token}".encode() in heads for token in job.tokens)
 
 
-def test_no_secret_and_no_persons_data_is_anywhere_else(job: Job) -> None:
-    search = Search(canaries(*job.tokens))
-    assert [leak for name, text in job.outputs.items() for leak in search.text(text, name)] == []
-    assert search.tree(job.home, ALLOWED) == []
+def test_no_secret_and_no_persons_data_is_anywhere_else(found: list[Leak]) -> None:
+    assert [leak for leak in unexpected(found, ALLOWED) if leak.canary != "planted"] == []
 
 
 def test_a_redirect_and_a_next_to_another_host_send_nothing_there(job: Job) -> None:
