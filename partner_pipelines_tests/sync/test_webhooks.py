@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from partner_pipelines.errors import StateError
+from partner_pipelines.state.inbox import Inbox
+from partner_pipelines.state.stop import StopSignal
+from partner_pipelines.state.webhook_archive import WebhookArchive
+from partner_pipelines.sync.drift import Drift, sample_drift
+from partner_pipelines.sync.house import open_house
+from partner_pipelines.warehouse.connection import Warehouse
 from partner_pipelines_tests.sync.expected import differences, openmoove_tables, places_of, texts_of_published
 from partner_pipelines_tests.sync.program import Program
 from partner_pipelines_tests.sync.webhooks import (
@@ -228,3 +235,57 @@ def test_a_gap_of_the_receiver_makes_the_active_properties_due_once(synced: Prog
     assert sorted(again.asked("detail")) == sorted(row["property_id"] for row in told)
     apply(synced)
     assert synced.sync("properties").log == []
+
+
+@pytest.mark.parametrize("dies_at", ["tidy", "archive", "apply"])
+def test_a_process_that_dies_in_between_leaves_nothing_undone_and_nothing_done_twice(
+    synced: Program, monkeypatch: pytest.MonkeyPatch, dies_at: str
+) -> None:
+    step = _open_milestone(synced)
+    receive(synced, _completed(step, datetime.now(UTC) + timedelta(seconds=2)))
+    receive(synced, b"no json")
+    where: dict[str, tuple[type, str]] = {
+        "tidy": (Inbox, "tidy"),
+        "archive": (WebhookArchive, "put"),
+        "apply": (Warehouse, "session"),
+    }
+    owner, method = where[dies_at]
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, method, _die)
+        with pytest.raises(StateError, match="died here"):
+            apply(synced)
+    apply(synced)
+    assert sorted(_states(synced)) == ["applied", "dead_lettered"]
+    assert _row(synced, step)["completed"] is True
+    assert len(list((synced.data.webhooks / "dead_letter").iterdir())) == 1
+    assert list((synced.data.webhooks / "claimed").iterdir()) == []
+    archived = [gzip.decompress(path.read_bytes()) for path in (synced.data.webhooks / "archive").rglob("*.gz")]
+    assert b"".join(archived).count(b"\n") == 1
+
+
+def _die(*_arguments: object) -> None:
+    raise StateError("died here")
+
+
+def test_once_a_day_a_sample_tells_what_no_webhook_told_and_mends_it(program: Program, sandbox: SandboxProcess) -> None:
+    program.sync("properties")
+    assert _drift(program).compared == {}, "what was read within an hour is not read again"
+    with Warehouse(program.data).writing() as database:
+        database.execute("UPDATE openmoove.properties SET detail_fetched_at = now() - INTERVAL 2 HOUR")
+    active = [
+        row["id"]
+        for row in sandbox.rows("openmoove_properties")
+        if any(not step["completed"] for step in row["milestones"])
+    ]
+    sandbox.change(openmoove={"update": [{"id": property_id, "postcode": "SW1A 2AA"} for property_id in active]})
+    found = _drift(program)
+    assert found.compared == {"openmoove": 10}
+    assert len(found.drifted["openmoove"]) == 10
+    told = "SELECT id FROM openmoove.properties WHERE postcode = 'SW1A 2AA' ORDER BY id"
+    assert [row["id"] for row in program.query(told)] == list(found.drifted["openmoove"])
+    assert _drift(program).compared == {}
+
+
+def _drift(program: Program) -> Drift:
+    with open_house(program.settings(), run_id="drift", stop=StopSignal()) as house:
+        return sample_drift(house)
