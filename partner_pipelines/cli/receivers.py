@@ -17,7 +17,7 @@ from typing import Any
 
 from partner_pipelines.errors import StateError
 from partner_pipelines.state.children import ends_with_us
-from partner_pipelines.state.files import make_directory, state_errors
+from partner_pipelines.state.files import PRIVATE_FILE, make_directory, state_errors
 
 DEFAULT_PORT = 8090
 STOP_SECONDS = 15
@@ -41,7 +41,7 @@ def own_receiver(environ: Mapping[str, str], log: Path, *, port: int) -> Iterato
     Raises StateError: it does not come up, its own line says why.
     """
     make_directory(log.parent)
-    with state_errors("write", log), log.open("wb") as words:
+    with state_errors("write", log), open(_open_log(log), "wb") as words:  # noqa: PTH123 - it is open already
         process = subprocess.Popen(  # noqa: S603 - our own command
             # -P: a module in the working directory must not stand in for one of ours
             [sys.executable, "-P", "-m", "partner_pipelines", "receiver", "--port", str(port)],
@@ -72,6 +72,11 @@ def port_for(wanted: int | None, environment: str) -> int:
             return DEFAULT_PORT
     except OSError:
         return 0
+
+
+def _open_log(log: Path) -> int:
+    # O_APPEND: who empties a log that has grown leaves no hole in it
+    return os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, PRIVATE_FILE)
 
 
 @contextmanager
