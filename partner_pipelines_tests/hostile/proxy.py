@@ -49,6 +49,10 @@ class HostileProxy(RawServer):
         given: Answer = (lambda _: [answer]) if isinstance(answer, bytes) else answer
         self._spoiled.append((re.compile(path), given))
 
+    def mend(self) -> None:
+        """From now on every request is handed on."""
+        self._spoiled.clear()
+
     def env(self, sandbox_env: Mapping[str, str]) -> dict[str, str]:
         """The sandbox's variables, with this server in its place."""
         return {name: value.replace(f"http://{self._upstream}", self.origin) for name, value in sandbox_env.items()}
