@@ -41,7 +41,7 @@ def own_receiver(environ: Mapping[str, str], log: Path, *, port: int) -> Iterato
     Raises StateError: it does not come up, its own line says why.
     """
     make_directory(log.parent)
-    with state_errors("write", log), open(_open_log(log), "wb") as words:  # noqa: PTH123 - it is open already
+    with state_errors("write", log), open(_open_log(log), "wb") as words:
         process = subprocess.Popen(  # noqa: S603 - our own command
             # -P: a module in the working directory must not stand in for one of ours
             [sys.executable, "-P", "-m", "partner_pipelines", "receiver", "--port", str(port)],
