@@ -2,11 +2,11 @@
 
 Pages shift while they are read: a row that is deleted moves all after it forward, one of them out of the page that is
 read next, and a row added at the end hides it from the count. So the last page is looked at before the walk begins. If
-it is another one at the end, or the count has moved, the walk goes back over the pages: rows that move forward then
-come towards it.
+it is another one at the end, or the count has moved, or a row came on two pages, the walk goes back over the pages:
+rows that move forward then come towards it.
 
-A list that grows at its end loses nothing this way, one that grows at its beginning nothing as long as the way back is
-quiet. What is missed all the same comes with the next listing.
+A list that grows at its end loses nothing this way, one that grows at its beginning or whose rows change places nothing
+as long as the way back is quiet. What is missed all the same comes with the next listing.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class _Walk(Generic[Row]):
         self._urls: dict[str, None] = {}
         self._seen: set[object] = set()
         self._counts: set[int | None] = set()
-        self._shrunk = False
+        self._shifted = False
+        self._numbered = False  # the pages of a cursor may overlap
+        self._looked_at: set[object] = set()
 
     def pages(self) -> Iterator[Page[Row]]:
         first = self._read(self._first_url)
@@ -62,12 +64,14 @@ class _Walk(Generic[Row]):
         before: Page[Row] | None = None
         last_url = self._last_url(first)
         if last_url is not None:
+            self._numbered = True
             before = self._read_if_there(last_url)
             if before is not None:
+                self._looked_at.update(before.keys)
                 yield self._news(before)
             first = self._read(self._first_url)
         last = yield from self._forward(first)
-        if self._shrunk or len(self._counts) > 1 or (before is not None and before.keys != last.keys):
+        if self._shifted or len(self._counts) > 1 or (before is not None and before.keys != last.keys):
             yield from self._back()
 
     def _forward(self, page: Page[Row]) -> Generator[Page[Row], None, Page[Row]]:
@@ -77,6 +81,8 @@ class _Walk(Generic[Row]):
         while True:
             self._urls[url] = None
             known = len(self._seen)
+            repeats = self._repeats(page)
+            self._shifted |= repeats and self._numbered and url != self._first_url
             yield self._news(page)
             stale = stale + 1 if len(self._seen) == known else 0
             if page.next_url is None:
@@ -116,8 +122,16 @@ class _Walk(Generic[Row]):
         try:
             return self._read(url)
         except NotFoundError:
-            self._shrunk = True
+            self._shifted = True
             return None
+
+    def _repeats(self, page: Page[Row]) -> bool:
+        """A row of the page came on an earlier one, the look at the last page apart."""
+        keys = set(page.keys[: len(page.rows.items)])  # broken rows may be equal without being the same
+        again = keys & self._seen
+        repeated = again - self._looked_at
+        self._looked_at -= again
+        return bool(repeated)
 
     def _news(self, page: Page[Row]) -> Page[Row]:
         """The page without the rows that came before."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -40,10 +42,11 @@ class PagedList:
     size: int = 2
     change: Callable[[PagedList], None] = lambda _: None
     fetched: list[int] = field(default_factory=list)
+    asked: int = 0
 
     def fetch(self, url: str) -> Page[Row]:
+        page = self.asked = int(url.partition("page=")[2])
         self.change(self)
-        page = int(url.partition("page=")[2])
         self.fetched.append(page)
         pages = max(1, -(-len(self.ids) // self.size))
         if page > pages:
@@ -297,6 +300,7 @@ def test_a_list_that_becomes_shorter_than_its_next_promised_is_read_to_its_end()
 
 
 Change = tuple[bool, int]
+PLACES = st.integers(0, 10**6)
 CHANGES = st.lists(st.lists(st.tuples(st.booleans(), st.integers(0, 10**6)), max_size=4), max_size=40)
 
 
@@ -311,18 +315,24 @@ class Shifting:
     ends: int = 0
 
     def __call__(self, served: PagedList) -> None:
-        if not self.grows_at_end and self._is_way_back(served):
+        if not self.grows_at_end and is_way_back(served):
             return
+        inserts = 0
         for deletes, place in self.changes.pop(0) if self.changes else []:
             if not deletes:
+                inserts += 1
+                if inserts >= served.size and not self.grows_at_end:
+                    continue  # a list that grows by pages while one is read looks like a circle, and is called one
                 self.newest += 1
                 served.ids.insert(len(served.ids) if self.grows_at_end else 0, self.newest)
             elif served.ids:
                 self.throughout.discard(served.ids.pop(place % len(served.ids)))
 
-    def _is_way_back(self, served: PagedList) -> bool:
-        steps = list(zip(served.fetched[2:], served.fetched[3:], strict=False))
-        return any(after < before for before, after in steps)
+
+def is_way_back(served: PagedList) -> bool:
+    """A page is asked for after a later one: not counting the look at the last page, with which every walk begins."""
+    asked = [*served.fetched, served.asked][2:]
+    return any(after < before for before, after in pairwise(asked))
 
 
 @given(st.integers(0, 40), st.integers(1, 5), CHANGES, st.booleans())
@@ -332,6 +342,35 @@ def test_no_row_that_was_there_throughout_is_lost_and_none_is_doubled(
     shifting = Shifting(changes, grows_at_end, set(range(length)), newest=length)
     served = PagedList(list(range(length)), size, shifting)
     rows = served.read()
+    assert len(rows) == len({*rows})
+    assert shifting.throughout <= {*rows}
+
+
+@given(st.integers(3, 40), st.integers(1, 5), st.lists(st.lists(st.tuples(PLACES, PLACES), max_size=3), max_size=40))
+def test_rows_that_change_places_are_neither_lost_nor_doubled(
+    length: int, size: int, swaps: list[list[tuple[int, int]]]
+) -> None:
+    def swap(served: PagedList) -> None:
+        if is_way_back(served):
+            return
+        for one, other in swaps.pop(0) if swaps else ():
+            ids = served.ids
+            ids[one % length], ids[other % length] = ids[other % length], ids[one % length]
+
+    served = PagedList(list(range(length)), size, swap)
+    assert sorted(served.read()) == list(range(length))
+
+
+@pytest.mark.parametrize("grows_at_end", [True, False])
+def test_a_thousand_pages_that_shift_at_every_reading_lose_and_double_nobody(grows_at_end: bool) -> None:
+    chance = random.Random(1_000)  # noqa: S311  # repeatable on purpose
+    length, size = 5_000, 5
+    changes = [[(chance.random() < 0.5, chance.randrange(10**6)) for _ in range(3)] for _ in range(4_000)]
+    shifting = Shifting(changes, grows_at_end, set(range(length)), newest=length)
+    served = PagedList(list(range(length)), size, shifting)
+    rows = served.read()
+    assert len(served.fetched) > 1_900, "there and back"
+    assert len(shifting.throughout) < length - 1_000, "they did shift"
     assert len(rows) == len({*rows})
     assert shifting.throughout <= {*rows}
 
