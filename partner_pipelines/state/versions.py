@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from partner_pipelines.errors import NewerSchemaError
 from partner_pipelines.state import access_token, audit_segment, budget_file, landing, scopes, vault
@@ -46,6 +47,17 @@ def _after(prefix: bytes) -> Callable[[bytes], int]:
     return read
 
 
+def _at(place: int, order: Literal["big", "little"], magic: bytes) -> Callable[[bytes], int]:
+    """The number in the four bytes at this place of a file that begins with these bytes."""
+
+    def read(head: bytes) -> int:
+        if not head.startswith(magic):
+            raise ValueError("another format")
+        return int.from_bytes(head[place : place + 4], order)
+
+    return read
+
+
 def _in_object(head: bytes) -> object:
     return json.loads(head)["schema"]
 
@@ -57,8 +69,8 @@ _SCOPES = _Format(scopes.SCHEMA, _in_object, 1 << 20)
 _LANDED = _Format(landing.SCHEMA, _after(b'{"schema":'), 64)
 _SEGMENT = _Format(audit_segment.SCHEMA, _after(b'{"kind":"segment","schema":'), 64)
 # SQLite's `user_version` (its file format, 1.3) and the ledger's version: reading them opens no database, takes no lock
-_VAULT = _Format(vault.SCHEMA, lambda head: int.from_bytes(head[60:64], "big"), 64)
-_LEDGER = _Format(budget_file.VERSION, lambda head: int.from_bytes(head[8:12], "little"), 12)
+_VAULT = _Format(vault.SCHEMA, _at(60, "big", b"SQLite format 3\0"), 64)
+_LEDGER = _Format(budget_file.VERSION, _at(8, "little", budget_file.MAGIC), 12)
 
 
 def refuse_newer_state(data: DataDirectory) -> None:

@@ -47,10 +47,15 @@ class Earlier:
                 "SELECT schema_name || '.' || table_name FROM duckdb_tables() "
                 "WHERE schema_name IN ('openmoove', 'resman', 'audit')"
             ).fetchall()
-            return {
-                name: database.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]
-                for (name,) in names
-            }
+            return {name: database.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0] for (name,) in names}
+
+    def rows(self, collection: str) -> list[Row]:
+        """The rows that the partners had in the end."""
+        return [json.loads(line) for line in (self.root / "seed" / f"{collection}.jsonl").read_text().splitlines()]
+
+    def token_files(self) -> dict[str, bytes]:
+        """The access tokens, by the names of their files."""
+        return {path.name: path.read_bytes() for path in (self.data / "state" / "tokens").glob("*.json")}
 
     def landed(self) -> list[Row]:
         """The answers that are landed and not merged."""
