@@ -19,6 +19,7 @@ from partner_pipelines.warehouse.parameters import execute
 from partner_pipelines.warehouse.sql_files import sql
 from partner_pipelines.warehouse.statements import literal, person_expression, quoted
 from partner_pipelines.warehouse.tables import TABLES, Table
+from partner_pipelines.warehouse.webhooks import DELIVERIES
 
 
 def create_full_views(database: DuckDBPyConnection, version: Path, vault: Path) -> None:
@@ -54,6 +55,8 @@ def _view(name: str) -> str:
         return _resolved(published, name, person_expression(table, "t"), _replacements(table))
     if name == REJECTED:
         return _resolved(published, name, "t.table_name || ':' || t.raw", ["coalesce(p.kept['raw'], t.raw) AS raw"])
+    if name == DELIVERIES:
+        return _resolved(published, name, "t.delivery_id", [_unknown_fields("extra")])
     return f"SELECT * FROM {published}"
 
 

@@ -289,3 +289,11 @@ def test_once_a_day_a_sample_tells_what_no_webhook_told_and_mends_it(program: Pr
 def _drift(program: Program) -> Drift:
     with open_house(program.settings(), run_id="drift", stop=StopSignal()) as house:
         return sample_drift(house)
+
+
+def test_what_a_payload_carries_beyond_is_resolved_for_those_who_may_read_it(synced: Program) -> None:
+    receive(synced, body(UPDATED, 1, datetime.now(UTC), note={"who": "Ada Canary"}))
+    apply(synced)
+    with synced.published(full=True) as query:
+        (row,) = query("SELECT extra FROM audit.webhook_deliveries")
+    assert json.loads(row["extra"]) == {"data.note": {"who": "Ada Canary"}}
