@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -111,6 +112,67 @@ def test_properties_that_go_while_the_list_is_read_lose_nobody(program: Program)
     assert differences(program, openmoove_tables(program.sandbox.rows("openmoove_properties"))) == []
     again = program.sync("properties", env=LIST_DUE | NO_DETAILS)
     assert again.asked("detail") == []
+
+
+@contextmanager
+def changing_all_the_time(sandbox: SandboxProcess, most: int) -> Iterator[set[str]]:
+    """Units go and come while the body runs, one of each at a time; the set holds those that have gone so far."""
+    chance = random.Random(most)  # noqa: S311  # repeatable on purpose
+    unit = sandbox.rows("resman_units")[0]
+    there = [row["id"] for row in sandbox.rows("resman_units")]
+    gone: set[str] = set()
+    ended = threading.Event()
+
+    def change() -> None:
+        while len(gone) < most and not ended.wait(0.02):
+            leaving = there.pop(chance.randrange(len(there)))
+            gone.add(leaving)
+            coming = {**unit, "id": f"LATER_{len(gone)}"}
+            sandbox.change(resman={"units": {"delete": [leaving], "upsert": [coming]}})
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        yield gone
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_a_thousand_pages_that_shift_while_they_are_read_give_the_right_rows(program: Program) -> None:
+    """Two thousand requests and more: the one test of this length."""
+    unit = program.sandbox.rows("resman_units")[0]
+    program.sandbox.change(resman={"units": {"upsert": [{**unit, "id": f"MORE_{number}"} for number in range(2_000)]}})
+    before = {row["id"] for row in program.sandbox.rows("resman_units")}
+    program.sandbox.settings(resman_page_size=2)
+    with changing_all_the_time(program.sandbox, most=90) as gone:
+        synced = program.sync("units")
+    assert synced.tables["resman.units"].failed == {}
+    assert len([path for path in synced.paths if path == "/api/units"]) > 1_000
+    found = program.column("SELECT id FROM resman.units WHERE deleted_at IS NULL")
+    assert before - gone <= set(found)
+    assert len(found) == len(set(found))
+    program.sandbox.settings(resman_page_size=100)
+    for _ in range(2):
+        program.sync("units")
+    assert differences(program, {"resman.units": resman_table(program.sandbox.rows("resman_units"))}) == []
+
+
+def test_an_id_that_changes_type_and_a_row_on_two_pages_are_one_row(program: Program) -> None:
+    unit = {**program.sandbox.rows("resman_units")[0], "id": 1}
+    again = {**unit, "id": "1"}
+    other = {**unit, "id": 2}
+    listed = f"{program.sandbox.base_url}/api/units"
+    pages = ([unit, other], f"{listed}?page=2"), ([again, other], None)
+    for page, following in (*pages, *pages, pages[0]):  # the first, a look at the last, the walk, the way back
+        body = {"count": 4, "next": following, "previous": None, "results": page}
+        program.sandbox.fault("body", path="/api/units$", body=body)
+    first = program.sync("units")
+    assert first.tables["resman.units"].failed == {}
+    assert program.column("SELECT id FROM resman.units ORDER BY id") == ["1", "2"]
+    program.sandbox.fault("body", path="/api/units", body={"units": [again, {**other, "id": "2"}]})
+    assert program.sync("units").tables["resman.units"].inserted == 0
+    assert program.column("SELECT DISTINCT first_seen_at = changed_at FROM resman.units") == [True]
 
 
 def test_pages_that_go_in_circles_are_an_error_and_keep_what_came(program: Program) -> None:
