@@ -98,6 +98,21 @@ def test_each_answer_is_hashed_and_each_call_belongs_to_the_run(whole: Whole) ->
     assert found == {"runs": 1, "unhashed": 0, "empty": 0, "unique": True}
 
 
+def test_each_answer_says_how_many_items_it_held(whole: Whole) -> None:
+    """Each address counted once: the first page and the last are looked at twice, and some calls went wrong."""
+    properties = whole.files["openmoove_properties"]
+    expected = {f"list_{kind}": len(whole.files[f"resman_{kind}"]) for kind in KINDS}
+    expected |= {"list_properties": len(properties), "get_property_detail": len(properties), "request_token": 1}
+    expected["get_milestones"] = sum(len(one["milestones"]) for one in properties)
+    found = whole.program.query(
+        "SELECT operation, CAST(sum(items) AS BIGINT) AS items FROM "
+        "(SELECT DISTINCT operation, url, items FROM audit.api_calls WHERE outcome = 'ok') GROUP BY ALL"
+    )
+    assert {row["operation"]: row["items"] for row in found} == expected
+    failed = whole.program.column("SELECT DISTINCT items FROM audit.api_calls WHERE outcome <> 'ok'")
+    assert failed == [None]
+
+
 def test_the_trail_is_proved(whole: Whole) -> None:
     report = verify(whole.program.data.segments)
     assert (report.problems, report.torn_tails) == ([], [])
