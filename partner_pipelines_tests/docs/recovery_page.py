@@ -1,4 +1,7 @@
-"""docs/recovery.md, made of the table that the program goes by: `python -m partner_pipelines_tests.docs.recovery_page`."""
+"""docs/recovery.md, made of the table that the program goes by.
+
+Make it anew: `python -m partner_pipelines_tests.docs.recovery_page`.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ PAGE = ROOT / "docs" / "recovery.md"
 _HEAD = """\
 # Recovery
 
-What the program does about each class of failure, what follows when that does not help, and who is told. The first three
-rows are ResMan's document's, "Recovery Procedures". This page is made of `partner_pipelines/recovery.py`:
+What the program does about each class of failure, what follows when that does not help, and who is told. The first
+three rows are ResMan's document's, "Recovery Procedures". This page is made of `partner_pipelines/recovery.py`:
 `.venv/bin/python -m partner_pipelines_tests.docs.recovery_page`.
 
-Notifications go to the addresses of `PARTNER_ALERTS_SYSTEM` (`system_alert`), `PARTNER_ALERTS_ADMIN` (`admin_alert`) and
-`PARTNER_ALERTS_INTEGRATION` (`integration_team`), once per incident: an incident is over when the connection's turn at
+Notifications go to the addresses of `PARTNER_ALERTS_SYSTEM` (`system_alert`), `PARTNER_ALERTS_ADMIN` (`admin_alert`)
+and `PARTNER_ALERTS_INTEGRATION` (`integration_team`), once per incident: an incident is over when the connection's turn at
 the table that met it succeeds. Every notification is an event of the audit trail.
 """
 _COLUMNS = ("failure", "error", "action", "what is done", "fallback", "what follows", "notification", "what you do")
