@@ -19,23 +19,22 @@ three rows are ResMan's document's, "Recovery Procedures". This page is made of 
 `.venv/bin/python -m partner_pipelines_tests.docs.recovery_page`.
 
 Notifications go to the addresses of `PARTNER_ALERTS_SYSTEM` (`system_alert`), `PARTNER_ALERTS_ADMIN` (`admin_alert`)
-and `PARTNER_ALERTS_INTEGRATION` (`integration_team`), once per incident: an incident is over when the connection's turn at
-the table that met it succeeds. Every notification is an event of the audit trail.
+and `PARTNER_ALERTS_INTEGRATION` (`integration_team`), once per incident: an incident is over when the connection's
+turn at the table that met it succeeds. Every notification is an event of the audit trail.
 """
 _COLUMNS = ("failure", "error", "action", "what is done", "fallback", "what follows", "notification", "what you do")
 
 
 def recovery_page() -> str:
     """The whole page."""
-    rows = [list(_COLUMNS), ["---"] * len(_COLUMNS)]
-    for row in RECOVERIES:
-        rows.append(
-            [
-                *(f"`{row.failure}`", f"`{row.error.__name__}`", f"`{row.action}`", row.does),
-                *(f"`{row.fallback}`", row.then, f"`{row.notification}`", row.remedy),
-            ]
-        )
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+    rows = [
+        [
+            *(f"`{row.failure}`", f"`{row.error.__name__}`", f"`{row.action}`", row.does),
+            *(f"`{row.fallback}`", row.then, f"`{row.notification}`", row.remedy),
+        ]
+        for row in RECOVERIES
+    ]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in (_COLUMNS, ["---"] * len(_COLUMNS), *rows))
     return f"{_HEAD}\n{table}\n"
 
 
