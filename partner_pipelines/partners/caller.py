@@ -35,7 +35,7 @@ _READS = {"GET", "HEAD"}
 class Operation:
     """What is to be asked of a partner, without I/O.
 
-    `url` may be written to the trail: it must hold neither a secret nor personal data. `scope` is the right it needs.
+    `url`, or `shown_url` in its place, goes to the trail: no secret, no personal data. `scope` is the right it needs.
     `sent` describes `body` for the trail. `repeatable`: sending it twice has one effect (token requests).
     `max_body_bytes`: of the answer, where less is enough than the settings allow.
     """
@@ -45,6 +45,7 @@ class Operation:
     url: str
     scope: str | None = None
     reason: str = "due"
+    shown_url: str | None = None
     purpose: Purpose = "work"
     body: bytes | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -149,7 +150,7 @@ class Caller:
             operation=operation.name,
             reason=operation.reason if number == 1 else "retry",
             purpose=operation.purpose,
-            url=operation.url,
+            url=operation.url if operation.shown_url is None else operation.shown_url,
             number=number,
             deadline=deadline,
             run_id=settings.run_id,

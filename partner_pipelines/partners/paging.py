@@ -11,6 +11,7 @@ as long as the way back is quiet. What is missed all the same comes with the nex
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from typing import Generic, TypeVar
@@ -27,6 +28,8 @@ MAX_PAGES_UNCOUNTED = 5_000
 """Where the list does not say how many rows it has."""
 MAX_ROWS = 2_000_000
 LONGEST_NEXT = 8_000
+_PAGE_WORDS = {"page", "page_size", "limit", "offset"}
+_NUMBER = re.compile(r"[0-9]{1,9}")
 STALE_PAGES = 10
 """So many pages in a row without a new row, and the list goes in circles."""
 MAX_BROKEN_PROMISES = 3
@@ -41,6 +44,15 @@ def walk(first_url: str, fetch: Callable[[str], Page[Row]], facts: CallFacts) ->
         APIResponseError: the list goes in circles, has no end, or names pages that are not there.
     """
     return _Walk(first_url, fetch, facts).pages()
+
+
+def shown_url(first_url: str, url: str) -> str:
+    """A page's address as the trail may hold it: what a `next` adds to the first one may be anything but a number."""
+    target = httpx.URL(url)
+    known = httpx.URL(first_url).params.multi_items()
+    given = target.params.multi_items()
+    kept = [pair for pair in given if pair in known or (pair[0] in _PAGE_WORDS and _NUMBER.fullmatch(pair[1]))]
+    return url if kept == given else f"{target.copy_with(params=kept)}{'&' if kept else '?'}…"
 
 
 class _Walk(Generic[Row]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from partner_pipelines_tests.hostile.proxy import Request, parse_request
 from partner_pipelines_tests.leaks.canaries import PEOPLE
@@ -56,10 +56,18 @@ class EchoingPartner(RawServer):
             "units": lambda: echo(asked, "403 Forbidden"),
             "leads": lambda: echo(asked, "200 OK", wrong=b"["),
             "employees": lambda: echo(asked, "500 Oops"),
-            "documents": lambda: answer(b"", "302 Found", f"Location: {self._elsewhere}/api/documents"),
+            "documents": lambda: self._documents(asked),
         }
         kind = asked.target.partition("/api/")[2].partition("?")[0]
         return [wrong[kind]()]
+
+    def _documents(self, asked: Request) -> bytes:
+        """A `next` that repeats all that it can, and leads to a redirect."""
+        if "page=2" in asked.target:
+            return answer(b"", "302 Found", f"Location: {self._elsewhere}/api/documents")
+        told = urlencode({"page": "2", "token": asked.headers["Authorization"], "person": PERSON, PERSON: "1"})
+        page = {"count": 1, "next": f"/api/documents?{told}", "previous": None, "results": [{"id": "DOC_Z1"}]}
+        return answer(json.dumps(page).encode())
 
     def _token(self, asked: Request) -> bytes:
         if not self._gives_tokens:

@@ -92,7 +92,10 @@ api_key = "env:OTHER_KEY"
 
 @dataclass
 class Job:
-    """What came of it. `sent`: what the good partner was asked; `elsewhere`: what came to a host nobody should ask."""
+    """What came of it. `sent`, `echoed`, `untrusted`: what the good, the echoing, the untrusted partner was asked.
+
+    `elsewhere`: what came to a host that nobody should ask.
+    """
 
     home: Path
     data: Path
@@ -100,6 +103,7 @@ class Job:
     statuses: dict[str, int] = field(default_factory=dict)
     tokens: set[str] = field(default_factory=set)
     sent: list[bytes] = field(default_factory=list)
+    echoed: list[bytes] = field(default_factory=list)
     elsewhere: list[bytes] = field(default_factory=list)
     untrusted: list[bytes] = field(default_factory=list)
 
@@ -127,10 +131,11 @@ def run_job(home: Path, certificates: Path) -> Job:
         _give_canaries(sandbox)
         elsewhere = stack.enter_context(RawServer(answer(b"{}")))
         good = stack.enter_context(_spoiled(sandbox, elsewhere))
+        echoing = stack.enter_context(EchoingPartner(elsewhere.origin, gives_tokens=True))
         untrusted = stack.enter_context(RawServer(answer(b"{}"), Authority(certificates).server()))
         origins = {
             "good": good.origin,
-            "echoing": stack.enter_context(EchoingPartner(elsewhere.origin, gives_tokens=True)).origin,
+            "echoing": echoing.origin,
             "refusing": stack.enter_context(EchoingPartner(elsewhere.origin, gives_tokens=False)).origin,
             "leading_away": stack.enter_context(
                 RawServer(_page(f"{elsewhere.origin}/api/partners/properties/?page=2"))
@@ -140,6 +145,7 @@ def run_job(home: Path, certificates: Path) -> Job:
         }
         _run_all(job, _environ(home, certificates, origins))
         job.tokens = good.tokens | {TOKEN}
+        job.echoed = echoing.requests
         job.sent, job.elsewhere, job.untrusted = good.requests, elsewhere.requests, untrusted.requests
     return job
 

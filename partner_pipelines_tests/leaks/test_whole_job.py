@@ -9,6 +9,7 @@ import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +64,17 @@ def test_no_secret_and_no_persons_data_is_anywhere_else(found: list[Leak]) -> No
     assert [leak for leak in unexpected(found, ALLOWED) if leak.canary != "planted"] == []
 
 
+def test_an_address_with_a_persons_name_in_it_was_asked_for(job: Job) -> None:
+    """A `next` of the list's own host is followed, whatever else stands in it; the trail shows the page's number."""
+    asked = [request.partition(b"\r\n")[0] for request in job.echoed]
+    assert any(line.startswith(b"GET /api/documents?page=2&") and b"zq6token" in line for line in asked)
+    shown = [
+        record["url"] for record in _records(job) if record["kind"] == "intent" and "/api/documents?" in record["url"]
+    ]
+    assert shown
+    assert all(url.endswith("/api/documents?page=2&…") for url in shown)
+
+
 def test_a_redirect_and_a_next_to_another_host_send_nothing_there(job: Job) -> None:
     assert job.elsewhere == []
 
@@ -100,12 +112,15 @@ def test_the_answers_went_wrong_in_every_way(job: Job) -> None:
 
 
 def _told(job: Job) -> set[tuple[int | None, str]]:
-    records = [
+    return {(record["status"], record["outcome"]) for record in _records(job) if record["kind"] == "outcome"}
+
+
+def _records(job: Job) -> list[dict[str, Any]]:
+    return [
         json.loads(line)
         for segment in (job.data / "audit" / "segments").glob("*.jsonl")
         for line in segment.read_text().splitlines()
     ]
-    return {(record["status"], record["outcome"]) for record in records if record["kind"] == "outcome"}
 
 
 def test_dagster_kept_the_mistake_without_its_words(job: Job) -> None:

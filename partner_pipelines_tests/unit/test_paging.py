@@ -384,3 +384,19 @@ def test_a_list_that_shifts_costs_a_bounded_number_of_requests(
     served.read()
     pages = -(-(length + inserts) // size) + 1
     assert len(served.fetched) <= 3 * pages + 12
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://api.example/units?available=true", "https://api.example/units?available=true"),
+        ("https://api.example/units?available=true&page=2", "https://api.example/units?available=true&page=2"),
+        ("https://api.example/units?limit=9&offset=90", "https://api.example/units?limit=9&offset=90"),
+        ("https://api.example/units?page=2&email=a%40b.de", "https://api.example/units?page=2&…"),
+        ("https://api.example/units?page=a%40b.de", "https://api.example/units?…"),
+        ("https://api.example/units?available=a%40b.de&page=3", "https://api.example/units?page=3&…"),
+        ("https://api.example/units?cursor=cD1hQGIuZGU%3D", "https://api.example/units?…"),
+    ],
+)
+def test_the_trail_is_shown_no_more_of_an_address_that_the_partner_gave_than_its_number(url: str, shown: str) -> None:
+    assert paging.shown_url("https://api.example/units?available=true", url) == shown

@@ -8,7 +8,7 @@ from partner_pipelines.errors import CallFacts, NotFoundError
 from partner_pipelines.models.openmoove import ListedProperty, Milestone, PropertyDetail
 from partner_pipelines.partners.caller import Answer, Caller
 from partner_pipelines.partners.openmoove import operations
-from partner_pipelines.partners.paging import walk
+from partner_pipelines.partners.paging import shown_url, walk
 from partner_pipelines.partners.rows import Page, Rows
 
 
@@ -28,7 +28,7 @@ class OpenMooveClient:
 
         def fetch(url: str) -> Page[ListedProperty]:
             nonlocal answer
-            answer = self._caller.perform(operations.build_page(url, reason))
+            answer = self._caller.perform(operations.build_page(url, reason, shown_url(first.url, url)))
             return operations.decipher_page(answer, self._facts(first.name, answer))
 
         for page in walk(first.url, fetch, facts):

@@ -24,9 +24,9 @@ def build_list(base_url: str, reason: str) -> Operation:
     return build_page(f"{base_url}properties/?page=1&page_size={PAGE_SIZE}", reason)
 
 
-def build_page(url: str, reason: str) -> Operation:
-    """A page by its address."""
-    return Operation("list_properties", "GET", url, reason=reason)
+def build_page(url: str, reason: str, shown_url: str | None = None) -> Operation:
+    """A page by its address; `shown_url` is the trail's, where the partner gave the address."""
+    return Operation("list_properties", "GET", url, reason=reason, shown_url=shown_url)
 
 
 def build_detail(base_url: str, property_id: int, reason: str) -> Operation:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from partner_pipelines.errors import CallFacts, PermissionDeniedError
 from partner_pipelines.models.fields import PartnerRow
 from partner_pipelines.partners.caller import Answer, Caller, Operation
-from partner_pipelines.partners.paging import walk
+from partner_pipelines.partners.paging import shown_url, walk
 from partner_pipelines.partners.ports import DeniedScopes
 from partner_pipelines.partners.resman import operations
 from partner_pipelines.partners.resman.operations import Filters, Kind
@@ -46,7 +46,7 @@ class ResManClient:
 
         def fetch(url: str) -> Page[Row]:
             nonlocal answer
-            answer = self._perform(operations.build_page(url, kind, reason))
+            answer = self._perform(operations.build_page(url, kind, reason, shown_url(first.url, url)))
             return operations.decipher_page(kind, answer, filters, self._facts(first.name, answer))
 
         for page in walk(first.url, fetch, facts):

@@ -50,9 +50,9 @@ def build_list(base_url: str, kind: Kind[Any], filters: Filters, reason: str = "
     return build_page(url, kind, reason)
 
 
-def build_page(url: str, kind: Kind[Any], reason: str = "due") -> Operation:
-    """A page by its address."""
-    return Operation(f"list_{kind.name}", "GET", url, scope=kind.name, reason=reason)
+def build_page(url: str, kind: Kind[Any], reason: str = "due", shown_url: str | None = None) -> Operation:
+    """A page by its address; `shown_url` is the trail's, where the partner gave the address."""
+    return Operation(f"list_{kind.name}", "GET", url, scope=kind.name, reason=reason, shown_url=shown_url)
 
 
 def build_get(base_url: str, kind: Kind[Any], item_id: str, reason: str = "due") -> Operation:
