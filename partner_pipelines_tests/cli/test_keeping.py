@@ -1,0 +1,74 @@
+"""`backup` and `purge`: what they say, and what a mistake gets. What they do is tested below them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from partner_pipelines_tests.cli.finished_demo import FinishedDemo
+from partner_pipelines_tests.cli.program import Program, only_line
+
+
+@pytest.fixture
+def copy(demo: FinishedDemo, program: Program) -> Program:
+    """A data directory that a test may change."""
+    shutil.copytree(demo.data, program.place, symlinks=True)
+    return program
+
+
+@pytest.mark.parametrize("words", [("purge",), ("backup", "backups")])
+def test_where_nothing_was_synced_there_is_nothing_to_keep(program: Program, words: tuple[str, ...]) -> None:
+    finished = program.run(*words)
+    assert finished.returncode == 2
+    assert "is no data directory: nothing was synced yet" in only_line(finished)
+    assert not program.place.exists()
+    assert list(program.home.iterdir()) == []
+
+
+def test_a_purge_says_what_goes_before_it_goes(copy: Program) -> None:
+    segments = sorted((copy.place / "audit" / "segments").glob("*.jsonl"))
+    old = time.time() - 100 * 86_400
+    for segment in segments:
+        os.utime(segment, (old, old))
+    records = sum(len(segment.read_bytes().splitlines()) for segment in segments)
+    said = []
+    for words in (("--dry-run",), ()):
+        finished = copy.run("purge", "--json", *words, PARTNER_AUDIT_KEEP_DAYS="90", PARTNER_RUNS_KEEP_DAYS="forever")
+        assert finished.returncode == 0, finished.stderr
+        facts = json.loads(finished.stdout.splitlines()[-1])
+        assert (facts["segments"], facts["records"], facts["runs"], facts["kept"]) == (len(segments), records, 0, {})
+        said.append(finished.stdout)
+    assert f"Trail kept 90 days: {len(segments)} segments of {records:,} records would go" in said[0]
+    assert f"{len(segments)} segments of {records:,} records are gone" in said[1]
+    verified = copy.run("audit", "verify", "--json")
+    assert verified.returncode == 0
+    assert f"{records:,} records in {len(segments)} segments were purged, on record" in verified.stdout
+    assert json.loads(verified.stdout.splitlines()[-1])["purged"] == {"segments": len(segments), "records": records}
+
+
+def test_a_backup_says_where_it_is_and_can_be_looked_at(copy: Program, tmp_path: Path) -> None:
+    finished = copy.run("backup", str(tmp_path / "backups"), "--keep", "1", "--json")
+    assert finished.returncode == 0, finished.stderr
+    facts = json.loads(finished.stdout.splitlines()[-1])
+    (place,) = (tmp_path / "backups").glob("[!.]*")
+    assert facts["path"] == str(place)
+    assert f"{place}: {facts['files']:,} files" in finished.stdout
+    count = ("query", "--format", "csv", "SELECT count(*) FROM openmoove.properties")
+    assert Program(copy.home, place).run(*count).stdout == copy.run(*count).stdout
+
+
+def test_a_place_in_the_data_directory_or_that_cannot_be_made_is_one_line(copy: Program) -> None:
+    inside = copy.run("backup", str(copy.place / "backups"))
+    assert inside.returncode == 2
+    assert "lies in the data directory itself" in only_line(inside)
+    nowhere = copy.run("backup", "/proc/backups")
+    assert nowhere.returncode == 1
+    assert "cannot make the directory /proc/backups" in only_line(nowhere)
+    none = copy.run("backup", str(copy.home), "--keep", "0")
+    assert none.returncode == 2
+    assert "--keep" in only_line(none)
