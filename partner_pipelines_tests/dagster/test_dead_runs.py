@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -83,6 +85,49 @@ def test_a_killed_sync_is_failed_by_the_next(environ: dict[str, str], instance: 
     _finish(start_sync(environ, "group:audit"))
     assert _status(instance, run.run_id) is dg.DagsterRunStatus.FAILURE
     assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS}
+
+
+# Twenty forks of one process that has loaded Dagster: each begins a run and is killed after another of its events
+_KILLED = """
+import itertools, os, signal
+from partner_pipelines.defs.run_watch import RunWatch
+from partner_pipelines.defs.running import run_sync, select_assets
+from partner_pipelines.settings import load_settings
+from partner_pipelines.state.stop import StopSignal
+
+see, seen = RunWatch.see, itertools.count(1)
+
+def sync():
+    return run_sync(load_settings(), selection='key:"resman/units"', stop=StopSignal()).success
+
+def killed_at(event):
+    def count(self, found):
+        see(self, found)
+        if next(seen) == event:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        try:
+            RunWatch.see = count
+            sync()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+select_assets(None)  # loads the definitions, once for all
+print([killed_at(event) for event in range(1, 21)], sync(), sep="\\n")
+"""
+
+
+def test_after_twenty_kills_no_run_is_shown_as_started(environ: dict[str, str], data: DataDirectory) -> None:
+    command = [sys.executable, "-c", _KILLED]
+    done = subprocess.run(command, env=environ, stdout=subprocess.PIPE, text=True, timeout=600, check=True)
+    assert done.stdout.splitlines() == [str([-9] * 20), "True"]
+    with open_instance(data) as instance:
+        statuses = Counter(run.status for run in instance.get_runs())
+    assert statuses == {dg.DagsterRunStatus.FAILURE: 20, dg.DagsterRunStatus.SUCCESS: 1}
+    assert (*living_runs(data.runs), *dead_runs(data.runs)) == ()
 
 
 @pytest.mark.parametrize(
