@@ -19,6 +19,8 @@ TABLES = {
     "resman.leads",
     "resman.employees",
     "resman.documents",
+    "resman.payments",
+    "resman.maintenance",
     "openmoove.properties",
     "openmoove.sellers",
     "openmoove.team_members",
@@ -26,6 +28,8 @@ TABLES = {
     "audit.api_calls",
     "audit.rejected_records",
     "audit.runs",
+    "audit.scope_events",
+    "audit.token_events",
     "audit.webhook_deliveries",
 }
 
