@@ -1,6 +1,7 @@
 """How the steps of a run are run. Both hold the run's lock, so that anybody can tell a living run from a dead one."""
 
 import atexit
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -47,6 +48,8 @@ class _Multiprocess(MultiprocessExecutor):
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[dg.DagsterEvent]:
         hold_until_exit(plan_context.run_id)
+        # Its processes begin as `python -c`: a `socket.py` in the working directory is not the standard library's
+        os.environ["PYTHONSAFEPATH"] = "1"
         yield from super().execute(plan_context, execution_plan)
 
 

@@ -112,12 +112,14 @@ def _commands(place: Path, port: int) -> dict[str, Sequence[str]]:
     workspace.write_text(
         f"load_from:\n  - grpc_server:\n      socket: {code_socket}\n      location_name: partner_pipelines\n"
     )
-    # -P: a module in the directory that `up` was started in must not stand in for one of Dagster's
+    # A module in the directory that `up` was started in must not stand in for one of Dagster's or ours: -P, and the
+    # code server's own word for it
     python, where = [sys.executable, "-P"], ["--workspace", str(workspace)]
     code = ["--socket", str(code_socket), "--module-name", CODE_LOCATION, "--location-name", "partner_pipelines"]
+    ways = ["--empty-working-directory", "--use-python-environment-entry-point"]
     quiet = ["--log-level", "warning"]
     return {
-        "code-server": [*python, "-m", "dagster", "api", "grpc", *code, *quiet, "--use-python-environment-entry-point"],
+        "code-server": [*python, "-m", "dagster", "api", "grpc", *code, *quiet, *ways],
         "webserver": [*python, "-m", "dagster_webserver", "--host", HOST, "--port", str(port), *where],
         "daemon": [*python, "-m", "dagster._daemon", "run", *quiet, *where],
     }

@@ -68,6 +68,17 @@ class Program:
             finally:
                 process.kill()
 
+    def set_traps(self) -> None:
+        """The working directory has modules named as the standard library's, which note who imports them."""
+        note = f"import sys\nopen({str(self.home / 'caught')!r}, 'a').write(f'{{__name__}} {{sys.orig_argv}}\\n')\n"
+        for name in ("socket", "selectors", "random", "queue", "dagster", "duckdb"):
+            (self.home / f"{name}.py").write_text(note)
+
+    def caught(self) -> str:
+        """Who imported what stands in the working directory."""
+        file = self.home / "caught"
+        return file.read_text() if file.exists() else ""
+
     def processes(self) -> list[str]:
         """The command lines of processes that work in this data directory."""
         return [line for line in command_lines() if str(self.place) in line]

@@ -77,6 +77,13 @@ def test_another_environment_than_the_data_directorys_is_refused_before_anything
     assert [file.name for file in program.place.iterdir()] == ["environment.json"]
 
 
+def test_steps_in_processes_of_their_own_import_nothing_from_the_working_directory(program: Program) -> None:
+    program.set_traps()
+    finished = program.run("sync", "--select", 'key:"resman/units"', PARTNER_EXECUTOR="multiprocess")
+    assert finished.returncode == 0, finished.stderr
+    assert program.caught() == ""
+
+
 def test_a_full_disk_is_one_line(program: Program) -> None:
     finished = program.run("sync", before=("prlimit", "--fsize=65536"))
     assert finished.returncode == 1

@@ -32,6 +32,7 @@ _RUNS = "{runsOrError{... on Runs{results{runId status}}}}"
 
 def test_killed_it_leaves_nobody_and_the_next_one_serves_lends_its_sandbox_and_ends(program: Program) -> None:
     """Both in one test: each start of Dagster takes seven seconds."""
+    program.set_traps()
     _start_own_sandboxes_with(program, SLOW)
     with program.started("up", "--port", str(port := _free_port())) as killed:
         _read_until_ready(killed, port)
@@ -55,6 +56,7 @@ def test_killed_it_leaves_nobody_and_the_next_one_serves_lends_its_sandbox_and_e
     assert (up.returncode, rest) == (0, "")
     assert complaints.splitlines() == ["Starting Dagster …", "Ending …", "Ended."]
     assert program.living() == {}
+    assert program.caught() == "", "nobody imports from the working directory"
     assert not (program.place / "state" / "sandbox.json").exists()
 
 
