@@ -15,7 +15,7 @@ def test_a_whole_trail_is_proved(reader: Program) -> None:
     assert finished.returncode == 0
     sentence, facts = finished.stdout.splitlines()
     assert sentence.endswith("segments: all chains hold")
-    assert set(json.loads(facts)) == {"success", "segments", "records", "problems", "torn_tails"}
+    assert set(json.loads(facts)) == {"success", "segments", "records", "purged", "problems", "torn_tails"}
 
 
 def test_a_changed_byte_is_named_and_status_1(demo: FinishedDemo, program: Program) -> None:

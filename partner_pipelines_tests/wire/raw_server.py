@@ -102,6 +102,7 @@ def _length(request: bytes) -> int:
 
 
 def answer(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
-    """A whole answer, as a well-meaning server sends it."""
-    lines = [f"HTTP/1.1 {status}", "Content-Type: application/json", f"Content-Length: {len(body)}", *headers]
+    """A whole answer, as a well-meaning server sends it, which says that it closes the connection."""
+    sized = ("Content-Type: application/json", f"Content-Length: {len(body)}", "Connection: close")
+    lines = [f"HTTP/1.1 {status}", *sized, *headers]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
