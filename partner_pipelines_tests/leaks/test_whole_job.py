@@ -65,13 +65,9 @@ def test_no_secret_and_no_persons_data_is_anywhere_else(found: list[Leak]) -> No
 
 
 def test_an_address_with_a_persons_name_in_it_was_asked_for(job: Job) -> None:
-    """A `next` of the list's own host is followed, whatever else stands in it; the trail shows the page's number."""
+    """A `next` of the list's own host is followed, whatever else stands in it: the search has had something to find."""
     asked = [request.partition(b"\r\n")[0] for request in job.echoed]
     assert any(line.startswith(b"GET /api/documents?page=2&") and b"zq6token" in line for line in asked)
-    intents = [record for record in _records(job) if record["kind"] == "intent" and record["connection"] == "echoing"]
-    shown = [record["url"] for record in intents if "/api/documents?" in record["url"]]
-    assert shown
-    assert all(url.endswith("/api/documents?page=2&…") for url in shown)
 
 
 def test_a_redirect_and_a_next_to_another_host_send_nothing_there(job: Job) -> None:
