@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from partner_pipelines.errors import (
     APIError,
@@ -24,8 +25,8 @@ COME_LATER = (BudgetExhaustedError, RateLimitError)
 """What ends a connection's turn without being a failure: the rest is a backlog."""
 
 
-_ahead: dict[tuple[str | None, str], TableChanges] = {}
-"""What this process has merged of tables that are synced later in a run, by run and table."""
+_ahead: dict[tuple[Path, str | None, str], TableChanges] = {}
+"""What this process has merged of tables that are synced later in a run, by data directory, run and table."""
 
 
 class Tally:
@@ -79,6 +80,9 @@ class Tally:
             _ahead[self._house.run_id, name] = (
                 _ahead.get((self._house.run_id, name), TableChanges()) + result.tables[name]
             )
+
+    def _key(self, table: str) -> tuple[Path, str | None, str]:
+        return self._house.data.root, self._house.run_id, table
 
     def deleted(self, table: str, count: int) -> None:
         """Rows of the table that were marked as gone."""
@@ -149,7 +153,7 @@ class Tally:
 
     def _result(self, table: str, rows: int) -> TableResult:
         changes = self._changes.tables.get(table, TableChanges())
-        changes += _ahead.pop((self._house.run_id, table), TableChanges())
+        changes += _ahead.pop(self._key(table), TableChanges())
         return TableResult(
             table,
             rows,

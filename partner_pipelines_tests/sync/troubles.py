@@ -190,9 +190,11 @@ class Troubling(Rounds):
         """Success, or one line with an error of ours."""
         name, _, sentence = word.partition(": ")
         assert word.count("\n") == 1, word
-        if status == 0:
-            assert word == "done\n"
+        if word == "done\n":
+            # A step of the clock that comes when the work is done meets an interpreter without its handlers
+            assert status in {0, -signal.SIGUSR1}
         else:
+            assert status not in {0, -signal.SIGUSR1}
             assert issubclass(getattr(errors, name), errors.StateError), word
             assert sentence
         self.ended[name.strip()] += 1
