@@ -77,9 +77,7 @@ class Tally:
         mine = {name: found for name, found in result.tables.items() if name in self._tables}
         self._changes += MergeResult(mine)
         for name in result.tables.keys() - mine.keys():
-            _ahead[self._house.run_id, name] = (
-                _ahead.get((self._house.run_id, name), TableChanges()) + result.tables[name]
-            )
+            _ahead[self._key(name)] = _ahead.get(self._key(name), TableChanges()) + result.tables[name]
 
     def _key(self, table: str) -> tuple[Path, str | None, str]:
         return self._house.data.root, self._house.run_id, table
