@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from partner_pipelines.errors import StateError
-from partner_pipelines.state.children import ends_with_us
+from partner_pipelines.state.children import end_child, ends_with_us
 from partner_pipelines.state.files import PRIVATE_FILE, make_directory, state_errors
 
 DEFAULT_PORT = 8090
@@ -60,7 +60,7 @@ def own_receiver(environ: Mapping[str, str], log: Path, *, port: int) -> Iterato
             raise StateError(f"the receiver does not start: {lines[-1].removeprefix('partner-pipelines: ')}")
         yield OwnReceiver(json.loads(ready)["url"], process, log)
     finally:
-        _end(process)
+        end_child(process, STOP_SECONDS)
 
 
 def port_for(wanted: int | None, environment: str) -> int:
@@ -114,14 +114,3 @@ def _control(sandbox_url: str, name: str, values: Mapping[str, object] | None = 
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=30) as answer:
         return json.load(answer)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(timeout=STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    if process.stdout is not None:
-        process.stdout.close()

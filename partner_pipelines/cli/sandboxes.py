@@ -24,7 +24,7 @@ import typer
 from partner_pipelines.cli.places import open_lock, place_settings, try_lock
 from partner_pipelines.errors import PartnerPipelinesError, StateError, UsageError
 from partner_pipelines.settings import load_settings, needs_sandbox, read_environment, with_sandbox
-from partner_pipelines.state.children import ends_with_us
+from partner_pipelines.state.children import end_child, ends_with_us
 from partner_pipelines.state.data_directory import DataDirectory, open_data_directory
 from partner_pipelines.state.files import make_directory, state_errors, write_atomically
 from partner_pipelines.state.stop import StopSignal
@@ -165,7 +165,7 @@ def _child(options: Sequence[str], lock: int) -> Iterator[dict[str, str]]:
             environment: dict[str, str] = json.loads(ready)["env"]
             yield environment
         finally:
-            _end(process)
+            end_child(process, STOP_SECONDS)
 
 
 def _command(options: Sequence[str]) -> list[str]:
@@ -179,17 +179,6 @@ def _refusal(process: subprocess.Popen[bytes], complaints: IO[bytes]) -> UsageEr
     lines = complaints.read().decode(errors="replace").strip().splitlines() or ["it gave no reason"]
     kind = UsageError if status == 2 else StateError
     return kind(f"the sandbox does not start: {lines[-1].removeprefix('sandbox: ')}")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(timeout=STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
 
 
 def serve_here(options: Mapping[str, object]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
@@ -20,3 +21,15 @@ def ends_with_us(number: signal.Signals = signal.SIGTERM) -> Callable[[], None]:
             os._exit(1)
 
     return prepare
+
+
+def end_child(process: subprocess.Popen[bytes], stop_seconds: float) -> None:
+    """The child is asked to end; after so many seconds it is killed."""
+    process.terminate()
+    try:
+        process.wait(timeout=stop_seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
