@@ -15,7 +15,6 @@ from pathlib import Path
 OURS = ("PARTNER_", "RESMAN_", "OPENMOOVE_", "DAGSTER_")
 PROGRAM = str(Path(sys.executable).with_name("partner-pipelines"))
 # A user without rights, as far as there is one: who is not root can become nobody else, and is not asked to
-STRANGER = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") if os.geteuid() == 0 else ()
 DEADLINE_SECONDS = 600  # of a command, on a machine that has other things to do
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from partner_pipelines_tests.cli.program import Program, only_line
+from partner_pipelines_tests.modes import MODES_HOLD
 
 IS_ROOT = os.geteuid() == 0
 # Root may hand directories to any group, be there a name for it or not; everybody else to his own
@@ -37,9 +38,14 @@ print(duckdb.connect(sys.argv[1], read_only=True).execute("SELECT count(*) > 0 F
 
 
 def as_member(group: int, *command: str, given: str = "") -> str:
-    """What the command says to somebody of this group alone. Who is not root is in a group already."""
-    before = ("setpriv", "--reuid=65534", f"--regid={group}", "--clear-groups") if IS_ROOT else ()
-    done = subprocess.run([*before, *command], input=given, capture_output=True, text=True, cwd="/", check=False)
+    """What the command says to somebody of this group alone, who owns nothing of the data directory.
+
+    Root is that once the files are another's and modes hold for him too; who is not root is in a group already.
+    """
+    member = ("setpriv", f"--regid={group}", "--clear-groups") if IS_ROOT else ()
+    done = subprocess.run(
+        [*member, *MODES_HOLD, *command], input=given, capture_output=True, text=True, cwd="/", check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -65,6 +71,12 @@ def _may(path: Path, group: int, bit: int) -> bool:
     return bool(found.st_mode & (bit << 3 if found.st_gid == group else bit))
 
 
+def give_away(place: Path) -> None:
+    """The data directory is another user's; its groups and modes stay."""
+    for path in (place, *place.rglob("*")) if IS_ROOT else ():
+        os.chown(path, 65534, -1, follow_symlinks=False)
+
+
 def names(paths: Iterable[Path], place: Path) -> set[str]:
     return {path.relative_to(place).as_posix() for path in paths}
 
@@ -73,6 +85,7 @@ def test_its_members_read_what_is_published_and_nothing_else(passable: Program) 
     finished = passable.run(*SYNC, PARTNER_PUBLISHED_GROUP=str(GROUP))
     assert finished.returncode == 0, finished.stderr
     place = passable.place
+    give_away(place)
     published = place / "warehouse" / "published"
     assert readable(place, GROUP) == names([published, *published.iterdir()], place)
     assert readable(place, OTHER) == set()

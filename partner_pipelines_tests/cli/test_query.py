@@ -9,7 +9,8 @@ import shutil
 
 import pytest
 
-from partner_pipelines_tests.cli.program import STRANGER, Program, only_line
+from partner_pipelines_tests.cli.program import Program, only_line
+from partner_pipelines_tests.modes import MODES_HOLD
 
 
 def test_a_table_has_a_head_and_a_line_for_each_row(reader: Program) -> None:
@@ -54,8 +55,8 @@ def test_who_may_not_read_state_may_query_but_not_in_full(reader: Program, passa
     shutil.copytree(reader.place / "warehouse", place / "warehouse", symlinks=True)
     (place / "state" / "vault").mkdir(parents=True)
     (place / "state").chmod(0)
-    counted = passable.run("query", "SELECT count(*) FROM resman.leads", "--format", "csv", before=STRANGER)
-    refused = passable.run("query", "--full", "SELECT 1", before=STRANGER)
+    counted = passable.run("query", "SELECT count(*) FROM resman.leads", "--format", "csv", before=MODES_HOLD)
+    refused = passable.run("query", "--full", "SELECT 1", before=MODES_HOLD)
     (place / "state").chmod(0o700)
     assert (counted.returncode, int(counted.stdout.splitlines()[1]) > 0) == (0, True)
     assert refused.returncode == 1

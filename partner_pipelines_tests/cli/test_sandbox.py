@@ -6,7 +6,8 @@ import json
 import os
 import signal
 
-from partner_pipelines_tests.cli.program import DEADLINE_SECONDS, STRANGER, Program, only_line, wait_until
+from partner_pipelines_tests.cli.program import DEADLINE_SECONDS, Program, only_line, wait_until
+from partner_pipelines_tests.modes import MODES_HOLD
 
 UNITS = ("sync", "--json", "--select", 'key:"resman/units"')
 
@@ -94,7 +95,7 @@ def test_killed_commands_leave_no_sandbox_and_those_that_wait_for_it_take_turns(
 def test_a_data_directory_that_may_not_be_written_is_one_line(passable: Program) -> None:
     passable.place.mkdir(mode=0o555)
     for words in (["sync"], ["up"], ["demo"]):
-        finished = passable.run(*words, before=STRANGER)
+        finished = passable.run(*words, before=MODES_HOLD)
         assert finished.returncode == 1
         assert "Permission denied" in only_line(finished)
     assert list(passable.place.iterdir()) == []

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from partner_pipelines import errors
+from partner_pipelines_tests.modes import MODES_HOLD
 from partner_pipelines_tests.sync.program import ALL_DUE, DETAILS_DUE, Program
 from partner_pipelines_tests.sync.rounds import DEADLINE_SECONDS, WORK, Rounds, wait_until_ready
 
@@ -130,7 +131,6 @@ def put_back(audit: Path, aside: Path) -> None:
 
 
 # Root may write whatever the modes say, unless it has given up that right
-MODES_HOLD = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--") if os.geteuid() == 0 else ()
 
 TROUBLES: dict[str, Trouble] = {
     "no file may grow": Trouble(let_no_file_grow),
