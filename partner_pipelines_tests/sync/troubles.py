@@ -130,8 +130,6 @@ def put_back(audit: Path, aside: Path) -> None:
     aside.rename(audit)
 
 
-# Root may write whatever the modes say, unless it has given up that right
-
 TROUBLES: dict[str, Trouble] = {
     "no file may grow": Trouble(let_no_file_grow),
     "the data directory is read-only": Trouble(forbid_writing, before=MODES_HOLD),
