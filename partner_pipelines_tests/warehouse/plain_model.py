@@ -1,7 +1,7 @@
 """What OpenMoove's tables should hold after any batches of answers: dicts and loops, nothing of the warehouse's.
 
 A batch counts as its answers in the order of their times; what a 404 says comes after what the others show. Who is
-shown and gone at one time is there. Times later than `latest` prove nothing: the clock was ahead when they were taken.
+shown and gone at one time is there. Who came back counts as updated, even when a later answer of the batch ends it again. Times later than `latest` prove nothing: the clock was ahead when they were taken.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Row:
     content: dict[str, Any] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
     deleted: int | None = None
+    came_back: bool = False
 
     latest: float = math.inf
 
@@ -68,8 +69,8 @@ class Row:
         if at < self.last(source):
             return False
         self.seen[source] = at
-        if not self.went_after(at):
-            self.deleted = None
+        if self.deleted is not None and not self.went_after(at):
+            self.deleted, self.came_back = None, True
         return True
 
     def went_after(self, at: int) -> bool:
@@ -94,7 +95,7 @@ class Model:
     def apply(self, batch: Sequence[Said], latest: float = math.inf) -> None:
         self._latest = latest
         for row in (row for rows in self.rows.values() for row in rows.values()):
-            row.latest = latest
+            row.latest, row.came_back = latest, False
         before = {table: self._shown(table) for table in self.rows}
         for said in sorted((said for said in batch if not isinstance(said, Gone)), key=lambda said: said.at):
             if isinstance(said, Listed):
@@ -103,7 +104,7 @@ class Model:
                 self._detail(said)
             else:
                 self._steps(said)
-        self.changes = {table: _compare(before[table], self._shown(table)) for table in ("properties", "milestones")}
+        self.changes = {table: _compare(before[table], self.rows[table]) for table in ("properties", "milestones")}
         self._gone([said for said in batch if isinstance(said, Gone)])
         self._end_sellers()
 
@@ -172,10 +173,10 @@ class Model:
             row.deleted = None if number in named else 0
 
 
-def _compare(before: dict[Any, Any], after: dict[Any, Any]) -> tuple[int, int]:
+def _compare(before: dict[Any, tuple[dict[str, Any], bool]], after: dict[Any, Row]) -> tuple[int, int]:
     inserted = sum(key not in before for key in after)
     updated = sum(
-        key in before and (before[key][0] != shown[0] or (shown[1] and not before[key][1]))
-        for key, shown in after.items()
+        key in before and (before[key][0] != row.content or (row.came_back and not before[key][1]))
+        for key, row in after.items()
     )
     return inserted, updated

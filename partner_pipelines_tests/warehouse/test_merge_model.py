@@ -131,6 +131,7 @@ HOUR = 3600
 @settings(max_examples=12, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.lists(SAID, min_size=1, max_size=8)), min_size=2, max_size=5))
 @example([(1, [Steps(1, 1, {1: "A", 2: "A"}), Gone(2, 2)]), (0, [Steps(1, 1, {1: "B"})]), (2, [Steps(1, 1, {2: "C"})])])
+@example([(0, [Steps(1, 1, {1: "A"}), Steps(2, 1, {})]), (3, [Steps(1, 1, {1: "A"}), Steps(2, 1, {})])])
 def test_after_any_steps_of_the_clock_the_last_answer_counts(
     make_yard: Callable[[Path], Yard], batches: list[tuple[int, list[Said]]]
 ) -> None:
