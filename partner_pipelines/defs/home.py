@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster import DagsterInstance, __version__
+from dagster._core.instance.ref import InstanceRef
 from sqlalchemy.exc import SQLAlchemyError
 
+from partner_pipelines.defs.storage import Storage
 from partner_pipelines.errors import NewerSchemaError, StateError
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.files import locked, make_directory, state_errors, sync_directory, write_atomically
@@ -25,9 +29,23 @@ from partner_pipelines.state.versions import DAGSTER_HOME_SCHEMA as SCHEMA
 
 STAMP = "partner_pipelines.json"
 
-CONFIG = """\
+_STORAGE = """\
+storage:
+  custom:
+    module: partner_pipelines.defs.storage
+    class: Storage
+    config:
+      base_dir: {env: DAGSTER_HOME}
+"""
+
+_HEAD = """\
 # Made once by partner-pipelines; what you change here stays.
-# The storage is Dagster's own: SQLite files in this directory.
+# The storage is Dagster's own: SQLite files in this directory, opened by a class that keeps them open.
+"""
+
+CONFIG = (
+    f"{_HEAD}{_STORAGE}"
+    """\
 telemetry:
   enabled: false
 nux:
@@ -62,6 +80,7 @@ retention:
   sensor:
     purge_after_days: {skipped: 1, success: 7, failure: 30, started: 7}
 """
+)
 
 # Run-failure sensors look at 5 runs a tick unless this says more: an outage of an hour makes more.
 ENVIRONMENT: Mapping[str, str] = {
@@ -180,9 +199,23 @@ def _cause(home: Path, error: Exception) -> str:
 def _open(home: Path) -> DagsterInstance:
     with storage_errors(home):
         try:
-            return DagsterInstance.from_config(str(home))
+            reference = InstanceRef.from_dir(str(home), overrides=_with_path(home))
+            return DagsterInstance.from_ref(reference)
         except dg.DagsterError as error:
             raise StateError(f"{home / 'dagster.yaml'} cannot be used: {_one_line(error)}") from error
+
+
+def _with_path(home: Path) -> dict[str, Any]:
+    """The storage of `CONFIG` with the home's path: DAGSTER_HOME need not be set in this process.
+
+    A home from before that class gets it too: the files are the same. Another storage that someone chose stays.
+    """
+    config = home / "dagster.yaml"
+    text = config.read_text() if config.exists() else ""
+    if _STORAGE not in text and re.search(r"^(run_|event_log_|schedule_)?storage:", text, re.MULTILINE):
+        return {}
+    ours = {"module": Storage.__module__, "class": Storage.__name__, "config": {"base_dir": str(home)}}
+    return {"storage": {"custom": ours}}
 
 
 def _one_line(error: Exception) -> str:

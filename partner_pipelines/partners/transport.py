@@ -225,28 +225,26 @@ class _Exchange:
         with self._named_errors():
             response = self._wire.handle_request(request)
             self.status = response.status_code
-        if self.status >= 400:
-            self._max_bytes = min(self._max_bytes, ERROR_BYTES)
-        try:
-            body = self._body(response)
-        except APIError as error:
             if self.status < 400:
-                raise
+                return response, self._body(response)
+        self._max_bytes = min(self._max_bytes, ERROR_BYTES)
+        try:
+            with self._named_errors():
+                return response, self._body(response)
+        except APIError as error:
             # The status says what to do next (429: when to come back); its body is a courtesy.
             self.lost_body = f"{type(error).__name__}: {error.message}"
-            body = b""
-        return response, body
+            return response, b""
 
     def _body(self, response: httpx.Response) -> bytes:
         bound = self._max_bytes
         stream = response.stream
         assert isinstance(stream, httpx.SyncByteStream)
-        with self._named_errors():
-            try:
-                read_bounded(stream, self._parts, max_bytes=bound)
-            finally:
-                response.close()
-            return unpack_bounded(b"".join(self._parts), response.headers.get("content-encoding"), max_bytes=bound)
+        try:
+            read_bounded(stream, self._parts, max_bytes=bound)
+        finally:
+            response.close()
+        return unpack_bounded(b"".join(self._parts), response.headers.get("content-encoding"), max_bytes=bound)
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:

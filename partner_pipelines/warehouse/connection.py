@@ -7,10 +7,11 @@ process. Readers open published copies (reading.py) and meet neither.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -24,6 +25,7 @@ from partner_pipelines.warehouse.duckdb_errors import warehouse_errors
 from partner_pipelines.warehouse.published_file import last_untouched
 from partner_pipelines.warehouse.schema import changes, ensure_schema, read_known_facts
 from partner_pipelines.warehouse.sql_files import sql
+from partner_pipelines.warehouse.statements import literal
 from partner_pipelines.warehouse.trail import finished_segments, load_trail
 
 
@@ -48,6 +50,19 @@ class Session:
                 raise
 
 
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What the database and the published copy were when this process last had it open."""
+
+    changes: int
+    signature: tuple[int, ...] | None
+    published: Path | None
+
+
+_SMALL_WORK_BYTES = 4 * 1024 * 1024
+_NUMBER = re.compile(r"warehouse-(\d+)-")
+
+
 class Warehouse:
     """The warehouse of one data directory; for any number of processes and threads, one writer at a time."""
 
@@ -55,7 +70,8 @@ class Warehouse:
         self.data = data
         self._memory_limit = memory_limit
         self._threads = threads
-        self._left: tuple[int, tuple[int, ...]] | None = None
+        self._left: _Left | None = None
+        self._engine: DuckDBPyConnection | None = None
 
     @property
     def path(self) -> Path:
@@ -83,24 +99,44 @@ class Warehouse:
     @contextmanager
     def opened(self) -> Iterator[Session]:
         """The working database for who holds the lock already; the calls of the trail are in it."""
-        with _private_files(), warehouse_errors(self.path), closing(self._open()) as database:
+        with _private_files(), warehouse_errors(self.path), self._open() as database:
             ensure_schema(database, self.path)
             session = Session(database, self.path)
             with session.transaction():
                 load_trail(database, self.data.segments)
             yield session
             number = changes(database)
-        signature = self._signature()
-        self._left = None if signature is None else (number, signature)
+        self._left = _Left(number, self._signature(), self.published_version())
 
     def changes_when_left(self) -> int | None:
         """How often something was committed, if all of it is in the one file; None: only an opening can tell.
 
         Call it with the lock held. It is known when nobody has opened the database since this object closed it.
         """
-        if self._left is None or self._left[1] != self._signature():
+        if self._left is None or self._left.signature is None or self._left.signature != self._signature():
             return None
-        return self._left[0]
+        return self._left.changes
+
+    def published_since(self) -> Path | None:
+        """The current copy, if somebody published all that this object committed since it did so; else None.
+
+        Call it with the lock held.
+        """
+        version = self.published_version()
+        if self._left is None or version is None or version == self._left.published:
+            return None
+        number = _NUMBER.match(version.name)
+        return version if number is not None and int(number[1]) >= self._left.changes else None
+
+    def published_is(self, version: Path) -> None:
+        """All that this object committed is in this copy. Call it with the lock held."""
+        if self._left is not None:
+            self._left = replace(self._left, published=version)
+
+    def published_version(self) -> Path | None:
+        """The copy that readers are led to, whether it is there or not; None before the first."""
+        link = self.data.published
+        return link.parent / link.readlink() if link.is_symlink() else None
 
     def _signature(self) -> tuple[int, ...] | None:
         """Differs when the database was written; None while DuckDB's log says that the file is not all."""
@@ -119,7 +155,7 @@ class Warehouse:
         with state_errors("read", self.path):
             is_there = self.path.exists()
         if is_there:
-            with self.locked(), warehouse_errors(self.path), closing(self._connect(self.path)) as database:
+            with self.locked(), warehouse_errors(self.path), self._attached(self.path) as database:
                 if read_known_facts(database, self.path):
                     finished = finished_segments(database)
         refuse_newer_segments(path for path in list_segments(self.data.segments) if path.stem not in finished)
@@ -131,11 +167,13 @@ class Warehouse:
         with locked(self.data.warehouse / "writer.lock"):
             yield
 
-    def _open(self) -> DuckDBPyConnection:
+    @contextmanager
+    def _open(self) -> Iterator[DuckDBPyConnection]:
         with state_errors("make", self.path):
             if not self.path.exists():
                 self._create()
-        return self._connect(self.path)
+        with self._attached(self.path) as database:
+            yield database
 
     def _create(self) -> None:
         """A new database under another name first: one that a kill left half-made could never be opened again.
@@ -149,14 +187,38 @@ class Warehouse:
         copy = last_untouched(self.data.published)
         if copy is not None:
             shutil.copyfile(copy, unborn)  # its mode is the process's: private (see `opened`)
-        with closing(self._connect(unborn)) as database:
+        with self._attached(unborn) as database:
             ensure_schema(database, unborn)
         unborn.rename(self.path)
         sync_directory(self.data.warehouse)
 
-    def _connect(self, path: Path) -> DuckDBPyConnection:
-        database = duckdb.connect(
-            path,
+    @contextmanager
+    def _attached(self, path: Path) -> Iterator[DuckDBPyConnection]:
+        """The database file, opened in an engine that stays: to start one takes longer than most of the work.
+
+        After an error the engine goes too: what it met may have made it useless, and the file be held. And after much
+        work: it gives memory back only when it ends.
+        """
+        engine = self._engine = self._engine or self._start()
+        try:
+            engine.execute(f"ATTACH {literal(str(path))} AS working")
+            with closing(engine.cursor()) as database:  # what is temporary ends with it
+                database.execute("USE working")
+                database.execute("SET TimeZone = 'UTC'")
+                database.execute(sql("proven"))
+                yield database
+            worked_hard = _memory_in_use(engine) > _SMALL_WORK_BYTES
+            engine.execute("DETACH working")
+            if worked_hard:
+                self._engine = None
+                engine.close()
+        except BaseException:
+            self._engine = None
+            engine.close()
+            raise
+
+    def _start(self) -> DuckDBPyConnection:
+        return duckdb.connect(
             config={
                 "memory_limit": self._memory_limit,
                 "threads": self._threads,
@@ -165,9 +227,11 @@ class Warehouse:
                 "autoload_known_extensions": False,
             },
         )
-        database.execute("SET TimeZone = 'UTC'")
-        database.execute(sql("proven"))
-        return database
+
+
+def _memory_in_use(engine: DuckDBPyConnection) -> int:
+    found = engine.execute("SELECT sum(memory_usage_bytes) FROM duckdb_memory()").fetchone()
+    return int(found[0]) if found else 0
 
 
 @contextmanager

@@ -110,9 +110,6 @@ def _unmerged(session: Session, landing: Landing, connection: str | None) -> lis
     waiting = landing.waiting()
     refuse_newer_landed(waiting)
     landing.remove(path for path in waiting if path.name in merged)
-    if merged:
-        with session.transaction() as database:
-            database.execute("DELETE FROM internal.landed")
     mine = (path for path in waiting if path.name not in merged)
     return [path for path in mine if connection in (None, path.parent.name)]
 
@@ -140,6 +137,7 @@ def _merge(database: DuckDBPyConnection, files: int) -> MergeResult:
         changes[name] = changes.get(name, TableChanges()) + TableChanges(deleted=deleted)
     for name, rejected in _reject(database).items():
         changes[name] = changes.get(name, TableChanges()) + TableChanges(rejected=rejected)
+    database.execute("DELETE FROM internal.landed")  # what was merged before is removed by now
     execute(database, "INSERT INTO internal.landed SELECT unnest($names), $now")
     note_change(database)
     return MergeResult(changes, files)
@@ -148,7 +146,8 @@ def _merge(database: DuckDBPyConnection, files: int) -> MergeResult:
 def _read(database: DuckDBPyConnection) -> set[str]:
     """The answers' heads, and which of them are stale; returns the tables that they give rows of."""
     execute(database, statements.read_heads_statement())
-    execute(database, sql("find_stale"))
+    if database.execute("SELECT count(parent_id) FROM answers").fetchone() != (0,):
+        execute(database, sql("find_stale"))
     given = database.execute("SELECT DISTINCT unnest(gives) FROM answers").fetchall()
     return {name for (name,) in given}
 
@@ -174,11 +173,12 @@ def _merge_table(database: DuckDBPyConnection, name: str, *, partial: bool = Fal
     counted = execute(
         database,
         "SELECT count(*) FILTER (is_new), "
-        "count(*) FILTER (is_changed AND (changed_before < $run OR changed_before > $latest)) FROM merged",
+        "count(*) FILTER (is_changed AND (changed_before < $run OR changed_before > $latest)), count(*) FROM merged",
     ).fetchone()
     assert counted is not None
-    execute(database, statements.merge_statement(name))
-    return TableChanges(inserted=counted[0], updated=counted[1])
+    inserted, updated, rows = counted
+    execute(database, statements.insert_statement(name) if inserted == rows else statements.merge_statement(name))
+    return TableChanges(inserted=inserted, updated=updated)
 
 
 def _mark_gone(database: DuckDBPyConnection) -> Counter[str]:

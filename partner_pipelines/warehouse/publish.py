@@ -27,16 +27,21 @@ _PUBLIC_DIRECTORY = 0o755
 def publish(warehouse: Warehouse) -> Path:
     """What is committed can be read afterwards; returns the published file.
 
-    Copies only when something changed, or when the current copy is not usable.
+    Copies only when something changed that nobody else has published since, or when the current copy is not usable.
 
     Raises:
         StateError: the database, the disk; readers still have the version before.
     """
     link = warehouse.data.published
     with warehouse.locked():
+        with state_errors("read", link):
+            others = warehouse.published_since()
+            if others is not None and is_usable(others):
+                warehouse.published_is(others)
+                return others
         version = _checkpointed(warehouse)
         with state_errors("publish", version):
-            before = _current(link)
+            before = warehouse.published_version()
             if before == version and not is_usable(version):
                 # Under a name of its own: whoever writes to that one may go on doing so
                 version = _checkpointed(warehouse, anew=True)
@@ -45,6 +50,7 @@ def publish(warehouse: Warehouse) -> Path:
                 _copy(warehouse.path, version)
                 _point(link, version)
                 _prune(link, {before, version})
+        warehouse.published_is(version)
     return version
 
 
@@ -63,10 +69,6 @@ def _opened_and_checkpointed(warehouse: Warehouse, *, anew: bool) -> int:
                 note_change(database)
         session.database.execute("CHECKPOINT")
         return changes(session.database)
-
-
-def _current(link: Path) -> Path | None:
-    return link.parent / link.readlink() if link.is_symlink() else None
 
 
 def _copy(working: Path, version: Path) -> None:

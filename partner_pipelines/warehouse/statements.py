@@ -147,23 +147,10 @@ def merged_statement(name: str, *, partial: bool = False) -> str:
     it leaves out (ABSENT) stays, unknown fields too.
     """
     table = TABLES[name]
-    news = _commas(f"news_{number} AS ({_news(table, source)})" for number, source in enumerate(table.sources))
-    joins = "\n".join(f"LEFT JOIN news_{n} USING (connection, {_keys(table)})" for n in range(len(table.sources)))
+    final = _final_of_many(table, partial) if partial or len(table.sources) > 1 else _final_of_one(table)
     return f"""
 CREATE OR REPLACE TEMP TABLE merged AS
-WITH keys AS (SELECT DISTINCT connection, {_keys(table)} FROM staged),
-    {news},
-    final AS (
-    SELECT keys.*,
-    {_commas(_applies(number, source) for number, source in enumerate(table.sources))},
-    {_commas(_final_columns(table, partial))},
-    t.content_hash AS hash_before, t.deleted_at AS deleted_before, t.first_seen_at AS seen_before,
-    t.changed_at AS changed_before
-    FROM keys
-    {joins}
-    LEFT JOIN {quoted(table.name)} AS t USING (connection, {_keys(table)})
-    WHERE {" OR ".join(f"applies_{number}" for number in range(len(table.sources)))}
-), hashed AS (
+WITH {final}, hashed AS (
     SELECT *, {_hash(table)} AS content_hash FROM final
 )
 SELECT *,
@@ -172,6 +159,52 @@ SELECT *,
     AND (hash_before IS DISTINCT FROM content_hash OR (deleted_before IS NOT NULL AND deleted_at IS NULL)) AS is_changed
 FROM hashed
 """
+
+
+def _final_of_many(table: Table, partial: bool) -> str:
+    news = _commas(f"news_{number} AS ({_news(table, source)})" for number, source in enumerate(table.sources))
+    joins = "\n".join(f"LEFT JOIN news_{n} USING (connection, {_keys(table)})" for n in range(len(table.sources)))
+    return f"""
+keys AS (SELECT DISTINCT connection, {_keys(table)} FROM staged),
+{news},
+final AS (
+    SELECT keys.*,
+    {_commas(_applies(number, source) for number, source in enumerate(table.sources))},
+    {_commas(_final_columns(table, partial))},
+    {_AS_IT_WAS}
+    FROM keys
+    {joins}
+    LEFT JOIN {quoted(table.name)} AS t USING (connection, {_keys(table)})
+    WHERE {" OR ".join(f"applies_{number}" for number in range(len(table.sources)))}
+)"""
+
+
+def _final_of_one(table: Table) -> str:
+    """The same for a table with one source, whose latest news is all of the row: DuckDB plans it in half the time."""
+    (source,) = table.sources
+    own = [column.name for column in table.columns]
+    assert source.as_of == "fetched_at", table.name
+    assert set(own) == {*source.columns, *table.key}, table.name
+    taken = ["connection", *own, "fetched_at", "request_id", "delivery_id"]
+    taken += [] if source.extra is None else [source.extra]
+    given = [f"n.{quoted(column)}" for column in taken]
+    given += [f"n.{quoted(of)} AS {quoted(copy)}" for copy, of in table.sight_only]
+    end = f"coalesce({proven('t.deleted_at')}, '-infinity')"
+    return f"""
+final AS (
+    SELECT {_commas(given)},
+    CASE WHEN n.fetched_at < {end} THEN t.deleted_at END AS deleted_at,
+    {_AS_IT_WAS}
+    FROM staged AS n
+    LEFT JOIN {quoted(table.name)} AS t USING (connection, {_keys(table)})
+    WHERE n.fetched_at >= coalesce({proven("t.fetched_at")}, n.fetched_at)
+)"""
+
+
+_AS_IT_WAS = (
+    "t.content_hash AS hash_before, t.deleted_at AS deleted_before, t.first_seen_at AS seen_before, "
+    "t.changed_at AS changed_before"
+)
 
 
 @lru_cache(maxsize=100)
@@ -192,6 +225,14 @@ WHEN MATCHED THEN UPDATE SET
 WHEN NOT MATCHED THEN INSERT ({", ".join(map(quoted, written))}, first_seen_at, changed_at)
 VALUES ({", ".join(f"m.{quoted(column)}" for column in written)}, $now, $now)
 """
+
+
+@lru_cache(maxsize=100)
+def insert_statement(name: str) -> str:
+    """`merged` goes into the table when all of it is new: without MERGE's look at what is there. Parameter: $now."""
+    written = [column for column in all_columns(TABLES[name]) if column not in ("first_seen_at", "changed_at")]
+    names = ", ".join(map(quoted, written))
+    return f"INSERT INTO {quoted(name)} ({names}, first_seen_at, changed_at) SELECT {names}, $now, $now FROM merged"
 
 
 def count_living_statement() -> str:

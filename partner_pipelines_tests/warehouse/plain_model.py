@@ -1,7 +1,8 @@
 """What OpenMoove's tables should hold after any batches of answers: dicts and loops, nothing of the warehouse's.
 
 A batch counts as its answers in the order of their times; what a 404 says comes after what the others show. Who is
-shown and gone at one time is there. Who came back counts as updated, even when a later answer of the batch ends it again. Times later than `latest` prove nothing: the clock was ahead when they were taken.
+shown and gone at one time is there. Who came back counts as updated, even when a later answer of the batch ends it
+again. Times later than `latest` prove nothing: the clock was ahead when they were taken.
 """
 
 from __future__ import annotations

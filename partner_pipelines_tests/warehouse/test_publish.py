@@ -174,3 +174,49 @@ def test_an_error_of_duckdb_never_escapes_under_its_own_name(yard: Yard) -> None
         yard.read("SELECT * FROM nowhere")
     assert isinstance(caught.value.__cause__, duckdb.Error)
     assert "\n" not in str(caught.value)
+
+
+def test_what_somebody_else_published_since_is_not_published_again(yard: Yard) -> None:
+    other = Yard(yard.data.root)
+    publish(yard.warehouse)
+    lead(yard, 1)
+    lead(other, 2)
+    theirs = publish(other.warehouse)
+    with patch.object(publishing, "_copy", side_effect=AssertionError):
+        assert publish(yard.warehouse) == theirs
+    assert count(yard) == 2
+
+
+def test_what_was_published_before_does_not_stand_for_what_came_after(yard: Yard) -> None:
+    """A restored database counts its changes anew: a copy from before with a higher number shows none of them."""
+    publish(yard.warehouse)
+    with closing(duckdb.connect(yard.warehouse.path)) as database:
+        database.execute("UPDATE internal.meta SET value = '900' WHERE name = 'changes'")
+    ahead = publish(Yard(yard.data.root).warehouse)
+    assert ahead.name.startswith("warehouse-900-")
+    with closing(duckdb.connect(yard.warehouse.path)) as database:
+        database.execute("UPDATE internal.meta SET value = '7' WHERE name = 'changes'")
+    lead(yard, 1)
+    assert publish(yard.warehouse).name.startswith("warehouse-8-")
+    assert count(yard) == 1
+
+
+def test_a_session_begins_with_nothing_of_the_one_before(yard: Yard) -> None:
+    lead(yard, 1)
+    with yard.warehouse.writing() as database:
+        assert database.execute("SELECT getvariable('given')").fetchall() == [(None,)]
+        assert database.execute("SELECT table_name FROM duckdb_tables() WHERE temporary").fetchall() == []
+        assert database.execute("SELECT current_database(), current_setting('TimeZone')").fetchall() == [
+            ("working", "UTC")
+        ]
+
+
+def test_after_an_error_the_next_session_works_and_another_process_may_open_the_file(yard: Yard) -> None:
+    lead(yard, 1)
+    with pytest.raises(WarehouseError, match="no_such_table"), yard.warehouse.writing() as database:
+        database.execute("SELECT * FROM no_such_table")
+    with closing(duckdb.connect(yard.warehouse.path)) as database:
+        assert database.execute("SELECT count(*) FROM resman.leads").fetchall() == [(1,)]
+    lead(yard, 2)
+    publish(yard.warehouse)
+    assert count(yard) == 2
