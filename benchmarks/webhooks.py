@@ -1,8 +1,9 @@
-"""Webhooks: durable deliveries a second, and how long it takes until many of them are applied.
+"""Webhooks: durable deliveries a second, among slow senders too, and how long it takes until many of them are applied.
 
     python benchmarks/webhooks.py [--deliveries 20000] [--connections 64] [--applied 10000]
 
-The receiver is the real command with a worker a core; what delivers to it runs on the same machine.
+Prints a sentence a line. The receiver is the real command with a worker a core; what delivers to it runs on the same
+machine.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,6 +31,8 @@ from partner_pipelines.sync.webhooks import apply_webhooks  # noqa: E402
 from partner_pipelines_tests.receiver.load import deliver  # noqa: E402
 from partner_pipelines_tests.receiver.process import event, receiver  # noqa: E402
 
+SLOW = 200
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -38,6 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         lines = [
             *_receive(Path(folder) / "received", options.deliveries, options.connections),
+            *_receive_among_slow(Path(folder) / "slow"),
             *_apply(Path(folder) / "applied", options.applied),
         ]
     sys.stdout.write("\n".join(lines) + "\n")
@@ -54,6 +60,19 @@ def _receive(data: Path, deliveries: int, connections: int) -> list[str]:
     assert len(found.acknowledged) == deliveries
     rate = f"{deliveries / seconds:,.0f} durable deliveries a second at {connections} connections"
     return [f"{rate}, p99 {found.p99 * 1000:.0f} ms ({os.cpu_count()} cores, delivering included)"]
+
+
+def _receive_among_slow(data: Path) -> list[str]:
+    data.mkdir()
+    with receiver(data, "--port", "0") as running:
+        host, _, port = running.url.removeprefix("http://").rpartition(":")
+        with ExitStack() as stack:
+            for _ in range(SLOW):
+                connection = stack.enter_context(socket.create_connection((host, int(port))))
+                connection.sendall(b"POST /webhooks/openmoove HTTP/1.1\r\nHost: receiver\r\nContent-Length: 9\r\n")
+            found = deliver(running.url, [event(number) for number in range(2_000)], connections=8)
+    assert len(found.acknowledged) == 2_000
+    return [f"beside {SLOW} connections that never finish their request: p99 {found.p99 * 1000:.0f} ms"]
 
 
 def _apply(data: Path, count: int) -> list[str]:

@@ -97,7 +97,7 @@ def test_a_connection_that_cannot_be_looked_at_is_named_and_stops_nothing(
     assert "invalid_client" in str(skipped.skip_message)
 
 
-def test_while_up_runs_a_scope_that_is_granted_fills_its_table_and_a_withdrawn_one_parks_it(
+def test_while_up_runs_a_scope_that_is_granted_fills_its_table_a_withdrawn_one_parks_it_and_it_comes_back(
     watching: dict[str, str], data: DataDirectory, sandbox: SandboxProcess, receiver: AlertReceiver
 ) -> None:
     """The real daemon and the real sensor, every ten seconds; it takes as long as Dagster takes to start twice."""
@@ -112,8 +112,18 @@ def test_while_up_runs_a_scope_that_is_granted_fills_its_table_and_a_withdrawn_o
         wait_until(lambda: len(receiver.titles) == 2, 60)
         (run,) = instance.get_runs(dg.RunsFilter(tags={"scope": "payments"}))
         wait_until(lambda: instance.get_run_by_id(run.run_id).is_success, 120)  # type: ignore[union-attr]
-    assert scope_events(data) == [("payments", "granted"), ("payments", "withdrawn")]
-    assert receiver.titles == [f"ResMan: the scope payments was {word} at resman" for word in ("granted", "withdrawn")]
+        grant(sandbox, "payments")
+        wait_until(lambda: len(scope_events(data)) == 3, 180)
+        wait_until(lambda: len(receiver.titles) == 3, 60)
+        wait_until(lambda: _succeeded(instance) == 2, 180)
+    words = ("granted", "withdrawn", "granted")
+    assert scope_events(data) == [("payments", word) for word in words]
+    assert receiver.titles == [f"ResMan: the scope payments was {word} at resman" for word in words]
+
+
+def _succeeded(instance: dg.DagsterInstance) -> int:
+    runs = instance.get_runs(dg.RunsFilter(tags={"scope": "payments"}))
+    return sum(run.is_success for run in runs)
 
 
 def _rows(data: DataDirectory) -> int:
