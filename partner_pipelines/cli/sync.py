@@ -14,7 +14,7 @@ from partner_pipelines.cli.places import refuse_newer_data
 from partner_pipelines.cli.progress import counted_calls
 from partner_pipelines.cli.sandboxes import environment_with_sandbox
 from partner_pipelines.errors import StoppedError
-from partner_pipelines.settings import Settings, load_settings, read_environment
+from partner_pipelines.settings import Settings, load_settings, misspelt, read_environment
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.stop import StopSignal
 
@@ -70,6 +70,8 @@ def hand_on(environ: Mapping[str, str]) -> Settings:
     What the user set and these variables leave out is emptied and not removed: `.env` would bring it back.
     """
     settings = load_settings(environ)
+    for name, meant in misspelt(environ).items():
+        typer.echo(f"partner-pipelines: {name} is no setting and has no effect: did you mean {meant}?", err=True)
     os.environ.update(dict.fromkeys(read_environment().keys() - environ.keys(), ""))
     os.environ.update(environ)
     os.environ["PARTNER_DATA_DIR"] = str(settings.data_dir)

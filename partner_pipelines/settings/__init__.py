@@ -12,7 +12,7 @@ addresses.py          which addresses may be called
 
 from partner_pipelines.settings.connections import Connection, OpenMooveConnection, Partner, ResManConnection
 from partner_pipelines.settings.environment import needs_sandbox, read_environment, with_sandbox
-from partner_pipelines.settings.loading import describe_settings, load_settings
+from partner_pipelines.settings.loading import describe_settings, load_settings, misspelt
 from partner_pipelines.settings.program import Settings
 from partner_pipelines.settings.secret_references import SecretReference
 
@@ -25,6 +25,7 @@ __all__ = [
     "Settings",
     "describe_settings",
     "load_settings",
+    "misspelt",
     "needs_sandbox",
     "read_environment",
     "with_sandbox",

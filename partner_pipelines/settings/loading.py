@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 
 from partner_pipelines.settings.connection_sources import KINDS, find_connections
 from partner_pipelines.settings.declared import (
@@ -50,3 +51,18 @@ def describe_settings() -> tuple[SettingDescription, ...]:
         about |= {line.variable: line for line in described(kind.options, kind.prefix, keyed=True)}
         lines.extend(line for line in about.values() if line.key != "name")
     return tuple(lines)
+
+
+def misspelt(environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables that are no settings and read like one that is not set, with that one's name.
+
+    With a file of connections other names may stand for its secrets: then the program's own settings alone are judged.
+    """
+    known = {line.variable for line in describe_settings()}
+    prefixes = (
+        (_PREFIX,) if environ.get("PARTNER_CONNECTIONS") else (_PREFIX, *(kind.prefix for kind in KINDS.values()))
+    )
+    unset = [name for name in known if not environ.get(name)]
+    strange = sorted(name for name in environ.keys() - known if name.startswith(prefixes) and environ[name])
+    close = {name: get_close_matches(name, unset, n=1, cutoff=0.85) for name in strange}
+    return {name: meant[0] for name, meant in close.items() if meant}

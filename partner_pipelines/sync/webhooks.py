@@ -17,10 +17,11 @@ from partner_pipelines.state.landing import LandedAnswer
 from partner_pipelines.state.webhook_archive import WebhookArchive
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.results import SyncOutcome, TableResult
+from partner_pipelines.sync.tally import Tally
 from partner_pipelines.sync.webhook_letters import Letter, Reader, archived
 from partner_pipelines.warehouse.connection import Session
 from partner_pipelines.warehouse.decompose import Origin, land_told_milestone
-from partner_pipelines.warehouse.load import merge_landed, merge_told
+from partner_pipelines.warehouse.load import MergeResult, merge_landed, merge_told
 from partner_pipelines.warehouse.parameters import Value, moments
 from partner_pipelines.warehouse.publish import publish
 from partner_pipelines.warehouse.webhooks import (
@@ -64,11 +65,12 @@ class _Applying:
         self._dead_letters = DeadLetters(house.data.webhooks)
         self._archive = WebhookArchive(house.data.webhooks)
         self._deliveries = 0
+        self._tally = Tally(house, (DELIVERIES,))
 
     def run(self) -> SyncOutcome:
         house = self._house
         # An answer that is older than the news must not come after it
-        merge_landed(house.warehouse, house.landing, house.started_at)
+        self._tally.merged(merge_landed(house.warehouse, house.landing, house.started_at))
         with self._inbox.applying():
             for batch in self._inbox.begun():
                 self._take(batch)
@@ -111,10 +113,10 @@ class _Applying:
         rows = [_row(letters_verdict, values) for letters_verdict in _beside(letters, verdicts)]
         with session.transaction() as database:
             lines = [line for answer in answers for line in answer.lines]
-            if lines:
-                merge_told(database, lines, values)
+            merged = merge_told(database, lines, values) if lines else MergeResult()
             mark_due(database, [_due(verdict, usable) for verdict in verdicts if verdict.is_due])
             record_deliveries(database, batch.id, house.run_id, rows)
+        self._tally.merged(merged)
 
     def _news(self, session: Session, letters: Sequence[Letter]) -> list[News]:
         bounds = clock_bounds(session.database)

@@ -130,3 +130,10 @@ def _unfinished_runs(program: Program) -> int:
             "SELECT count(*) FROM runs WHERE status IN ('STARTED', 'STARTING', 'NOT_STARTED', 'CANCELING')"
         ).fetchone()
     return int(count)
+
+
+def test_a_misspelt_setting_is_one_line_and_stops_nothing(program: Program) -> None:
+    finished = program.run("sync", "--select", 'key:"resman/units"', RESMAN_CLIENTID="x", **NOBODY_LISTENS)
+    said = "partner-pipelines: RESMAN_CLIENTID is no setting and has no effect: did you mean RESMAN_CLIENT_ID?"
+    assert finished.stderr.splitlines().count(said) == 1
+    assert "Traceback" not in finished.stderr

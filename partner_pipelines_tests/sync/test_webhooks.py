@@ -15,6 +15,8 @@ from partner_pipelines.state.stop import StopSignal
 from partner_pipelines.state.webhook_archive import WebhookArchive
 from partner_pipelines.sync.drift import Drift, sample_drift
 from partner_pipelines.sync.house import open_house
+from partner_pipelines.sync.openmoove import sync_properties
+from partner_pipelines.sync.webhooks import apply_webhooks
 from partner_pipelines.warehouse.connection import Warehouse
 from partner_pipelines_tests.sync.expected import differences, openmoove_tables, places_of, texts_of_published
 from partner_pipelines_tests.sync.program import Program
@@ -297,3 +299,13 @@ def test_what_a_payload_carries_beyond_is_resolved_for_those_who_may_read_it(syn
     with synced.published(full=True) as query:
         (row,) = query("SELECT extra FROM audit.webhook_deliveries")
     assert json.loads(row["extra"]) == {"data.note": {"who": "Ada Canary"}}
+
+
+def test_a_row_that_a_webhook_changed_counts_once_where_the_run_syncs_its_table(synced: Program) -> None:
+    step = _open_milestone(synced)
+    receive(synced, _completed(step, datetime.now(UTC) + timedelta(seconds=2)), at=datetime.now(UTC) + LATER)
+    with open_house(synced.settings(), run_id="with-webhooks", stop=StopSignal()) as house:
+        apply_webhooks(house)
+        tables = sync_properties(house).tables
+    assert tables["openmoove.milestones"].updated == 1
+    assert tables["openmoove.properties"].updated == 0

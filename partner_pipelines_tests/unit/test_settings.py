@@ -10,7 +10,14 @@ from pydantic import ValidationError
 
 from partner_pipelines.errors import SettingsError
 from partner_pipelines.models.rate_limit import RateLimit
-from partner_pipelines.settings import describe_settings, load_settings, needs_sandbox, read_environment, with_sandbox
+from partner_pipelines.settings import (
+    describe_settings,
+    load_settings,
+    misspelt,
+    needs_sandbox,
+    read_environment,
+    with_sandbox,
+)
 
 RESMAN = {"RESMAN_CLIENT_ID": "elise", "RESMAN_CLIENT_SECRET": "hunter2-hunter2"}
 OPENMOOVE = {"OPENMOOVE_API_KEY": "om_hunter2-hunter2"}
@@ -269,3 +276,24 @@ def test_runs_are_kept_for_a_month_and_the_trail_for_ever_unless_somebody_says_o
     assert (load_settings({}).runs_keep_days, load_settings({}).audit_keep_days) == (30, None)
     said = load_settings({"PARTNER_RUNS_KEEP_DAYS": "Forever", "PARTNER_AUDIT_KEEP_DAYS": " 400 "})
     assert (said.runs_keep_days, said.audit_keep_days) == (None, 400)
+
+
+def test_a_variable_that_reads_like_a_setting_is_told_with_the_name_that_was_meant() -> None:
+    environ = {
+        "RESMAN_CLIENTID": "x",
+        "PARTNER_DATADIR": "x",
+        "OPENMOOVE_APIKEY": "x",
+        "PARTNER_TIMEZONES": "",  # says nothing
+        "PARTNER_OF_THE_YEAR": "x",  # reads like none
+        "RESMAN_CLIENT_SECRET_NORTH": "x",
+        "RESMAN_CLIENT_SECRET": "x",
+        "PATH": "x",
+    }
+    meant = {
+        "RESMAN_CLIENTID": "RESMAN_CLIENT_ID",
+        "PARTNER_DATADIR": "PARTNER_DATA_DIR",
+        "OPENMOOVE_APIKEY": "OPENMOOVE_API_KEY",
+    }
+    assert misspelt(environ) == meant
+    assert misspelt(environ | {"PARTNER_CONNECTIONS": "a.toml"}) == {"PARTNER_DATADIR": "PARTNER_DATA_DIR"}
+    assert misspelt({line.variable: "x" for line in describe_settings()}) == {}
