@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import typer
 
 from partner_pipelines.cli.sandboxes import environment_with_sandbox, running_sandbox
 from partner_pipelines.errors import APIError, SettingsError, UsageError
 from partner_pipelines.settings import Settings, load_settings, needs_sandbox, read_environment, with_sandbox
+from partner_pipelines.state.access_token import Moment
 from partner_pipelines.state.data_directory import open_data_directory
 from partner_pipelines.state.stop import StopSignal
 from partner_pipelines.sync.house import House, open_house
@@ -30,6 +32,7 @@ class AccountScopes:
     newly_granted: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    looked_at: str | None = None
     error: str | None = None
 
     def as_json(self) -> dict[str, object]:
@@ -76,8 +79,13 @@ def _look(house: House, name: str) -> AccountScopes:
         newly_granted=tuple(scope for scope in wanted if scope in waiting & known.granted),
         missing=tuple(scope for scope in book.required if scope not in known.granted),
         optional=tuple(scope for scope in book.optional if scope not in known.granted),
+        looked_at=_time(known.looked_at),
         error=error,
     )
+
+
+def _time(moment: Moment | None) -> str | None:
+    return None if moment is None else f"{datetime.fromtimestamp(moment.wall_seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _print(name: str, account: AccountScopes) -> None:
@@ -93,6 +101,8 @@ def _print(name: str, account: AccountScopes) -> None:
         scopes = getattr(account, field_name)
         if scopes or field_name in ("asked", "granted"):
             typer.echo(f"  {field_name.replace('_', ' '):<15}{' '.join(scopes) or 'none'}{note}")
+    if account.looked_at and not account.error:
+        typer.echo(f"  as of          {account.looked_at}   (asked again after RESMAN_SCOPE_PROBE_INTERVAL)")
     if account.error:
         typer.echo(f"  not looked at: {account.error}")
 

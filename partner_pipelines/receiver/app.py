@@ -83,7 +83,12 @@ class Receiver:
     async def _take(self, route: Route, scope: Scope, receive: Receive) -> None:
         if _values(scope, "content-encoding"):
             raise _Answer(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "no content encoding is taken", _CLOSE)
-        body = await _read_body(scope, receive)
+        try:
+            body = await _read_body(scope, receive)
+        except _Answer as answer:
+            if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                self._refusals.note(route.partner, _source(scope), "too_large")
+            raise
         connection = self._signer(route, scope, body)
         put = partial(self._inbox.put, connection, _kept(scope, route), body, datetime.now(UTC))
         try:

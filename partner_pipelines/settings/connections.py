@@ -78,7 +78,13 @@ class ResManOptions(Declared):
         Duration,
         About("how often ResMan is asked which scopes are granted now, at most", takes=TAKES_DURATION, default="15m"),
     ] = timedelta(minutes=15)
-    auto_refresh: Annotated[Switch, About("renew the token before it expires", takes=TAKES_SWITCH)] = True
+    auto_refresh: Annotated[
+        Switch,
+        About(
+            "renew the token before it expires; `false`: an expired or refused one is an error until it is `true`",
+            takes=TAKES_SWITCH,
+        ),
+    ] = True
     retry_on_failure: Annotated[Switch, About("try again after a failure that may pass", takes=TAKES_SWITCH)] = True
 
     @field_validator("scopes")

@@ -53,7 +53,7 @@ class DeadLetters:
     def find(self, ids: Iterable[str]) -> list[DeadLetter]:
         """The dead letters with these ids. Raises UsageError for an id that none has."""
         found = {letter.id: letter for letter in self.all()}
-        wanted = list(ids)
+        wanted = list(dict.fromkeys(ids))
         for one in wanted:
             if one not in found:
                 raise UsageError(f"there is no dead letter {one}: `webhooks list` names them")

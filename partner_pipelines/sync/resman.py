@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from partner_pipelines.clock import now
+from partner_pipelines.errors import APIError
 from partner_pipelines.models.fields import PartnerRow
 from partner_pipelines.partners.resman.client import ListedPage
 from partner_pipelines.partners.resman.operations import (
@@ -22,10 +24,11 @@ from partner_pipelines.partners.resman.operations import (
 from partner_pipelines.partners.rows import Rows
 from partner_pipelines.settings import ResManConnection
 from partner_pipelines.state.landing import LandedAnswer
+from partner_pipelines.sync.access import ResManAccess
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.loading import finish, merge, open_lander
 from partner_pipelines.sync.results import SyncOutcome
-from partner_pipelines.sync.scopes import tell
+from partner_pipelines.sync.scopes import look, tell
 from partner_pipelines.sync.tally import COME_LATER, Tally
 from partner_pipelines.warehouse.decompose import Origin, land_list
 from partner_pipelines.warehouse.gone import mark_gone
@@ -51,12 +54,22 @@ def sync_kind(house: House, name: str) -> SyncOutcome:
         with tally.connection(connection.name):
             access = house.access(connection)
             access.revoke_pending()
+            _look_for(name, access, connection)
             try:
                 _sync_connection(house, connection, kind, tally)
                 access.book.loaded(name)
             finally:
                 tell(access)
     return finish(house, tally)
+
+
+def _look_for(scope: str, access: ResManAccess, connection: ResManConnection) -> None:
+    """A scope that was denied or withdrawn is asked about again, once an interval, where no sensor does it either."""
+    known = access.book.read()
+    if scope in known.granted or (scope not in known.seen and known.looked_at is None):
+        return
+    with suppress(APIError):  # what is wrong fails the listing too, which says so
+        look(access, connection.scope_probe_interval.total_seconds())
 
 
 def _sync_connection(house: House, connection: ResManConnection, kind: Kind[Any], tally: Tally) -> None:

@@ -44,15 +44,18 @@ def revoke_at_the_partner(house: House, name: str) -> Told:
     waiting = sum(pending.connection == name for pending in house.revocations.pending())
     connection = next((each for each in house.settings.connections if each.name == name), None)
     if not waiting:
-        return Told(
-            "No token was in use; revoke the credentials themselves at the partner if they are known to others."
-        )
+        what = "It is called with a key, not with tokens" if name in _keyed(house) else "No token was in use"
+        return Told(f"{what}; revoke the credentials themselves at the partner if they are known to others.")
     if not isinstance(connection, ResManConnection) or connection.revocation_url is None:
         return Told("Its token lives at the partner until it expires: RESMAN_REVOCATION_URL is not set.", waiting)
     left = house.access(connection).revoke_pending()
     if left:
         return Told("The partner could not revoke its token now: that is tried again until the token expires.", left)
     return Told("Its token is revoked at the partner.")
+
+
+def _keyed(house: House) -> set[str]:
+    return {connection.name for connection in house.settings.connections if connection.partner == "openmoove"}
 
 
 def restore_connection(house: House, name: str) -> bool:

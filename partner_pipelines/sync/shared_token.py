@@ -5,6 +5,9 @@ Sources: RFC 6749 3.3 and 5.2; resman_handshake.md, "Token Management", "Authent
 
 from __future__ import annotations
 
+import math
+import time
+
 from partner_pipelines.errors import (
     AuthenticationError,
     ConnectionRevokedError,
@@ -20,6 +23,10 @@ from partner_pipelines.state.access_token import AccessToken, receive_token
 from partner_pipelines.state.scopes import KnownScopes
 from partner_pipelines.state.tokens import Wish
 from partner_pipelines.sync.access import ResManAccess, deactivation, refuses_scopes
+
+_REFUSED_SECONDS = 30.0
+_refusals: dict[tuple[str, ...], tuple[float, AuthenticationError]] = {}
+"""When the partner refused which credentials of this process, and how."""
 
 
 class SharedToken:
@@ -54,6 +61,7 @@ class SharedToken:
         asks = access.book.asks()
         if not asks:
             raise self._nothing_granted()
+        self._refuse_what_was_refused()
         try:
             grant = access.request(asks)
         except PermissionDeniedError as error:
@@ -62,11 +70,23 @@ class SharedToken:
             asks, grant = self._search(asks, error)
         except AuthenticationError as error:
             self._deactivate_if_revoked(error)
+            _refusals[self._credentials] = (time.monotonic(), error)
             raise
         token = receive_token(grant.access_token, grant.scope, grant.lifetime_seconds, asked=frozenset(asks))
         self._keep_nothing_of_a_revoked_connection(token)
         self._learn(asks, grant)
         return token
+
+    @property
+    def _credentials(self) -> tuple[str, ...]:
+        access = self._access
+        return str(access.book.lock_path), access.key.file_name, access.secret_hash()
+
+    def _refuse_what_was_refused(self) -> None:
+        """A run syncs six tables with the same credentials: a client that is refused is not asked for six times."""
+        when, error = _refusals.get(self._credentials, (-math.inf, None))
+        if error is not None and time.monotonic() - when < _REFUSED_SECONDS:
+            raise AuthenticationError(error.message, error.facts, error.status_facts)
 
     def _learn(self, asks: tuple[str, ...], grant: Grant) -> None:
         """An answer that does not say what it granted is believed about scopes of which nothing is known."""

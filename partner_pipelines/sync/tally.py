@@ -105,10 +105,18 @@ class Tally:
             self.fail(name, str(error))
         finally:
             self._requests[name] = self._house.recorder.attempts(name) - before
+        if not self._requests[name] and name not in self._failed:
+            self._skip_revoked(name)
         if name not in self._skipped:
             self._loaded.append(name)
         if not {name} & (self._skipped.keys() | self._failed.keys() | self._backlog.keys()):
             self._house.notifier.resolve_opened_by(self._turn(name))
+
+    def _skip_revoked(self, name: str) -> None:
+        """Where nothing was due, nothing was asked: who reads the run sees all the same why nothing comes."""
+        found = self._house.revocations.of(name)
+        if found is not None and found.by == "operator":
+            self._skipped.setdefault(name, found.sentence)
 
     def _recover(self, name: str, error: APIError) -> None:
         recovery = recovery_of(error)

@@ -159,6 +159,7 @@ def record_published(database: DuckDBPyConnection) -> None:
     """Deliveries that were not published yet are about to be: how long that took is known now."""
     text = f"""
         UPDATE {DELIVERIES} SET seconds_to_published = epoch(CAST($now AS TIMESTAMPTZ)) - epoch(happened_at)
-        WHERE applied_at IS NOT NULL AND seconds_to_published IS NULL AND happened_at IS NOT NULL
+        WHERE applied_at IS NOT NULL AND seconds_to_published IS NULL
+            AND happened_at <= applied_at -- not by a partner's clock that is ahead: that would be no duration
     """  # noqa: S608 - a name of ours
     execute(database, text, {"now": now()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 
@@ -56,7 +57,59 @@ def test_scopes_says_what_is_asked_granted_new_and_missing(program: Program, san
     sandbox.control("POST", "scopes", {"client_id": sandbox.env["RESMAN_CLIENT_ID"], "granted": LAUNCH[1:]})
     told = scopes_of(program)
     assert (told["missing"], told["granted"], told["optional"]) == (["leads"], LAUNCH[1:], ["payments", "maintenance"])
-    assert "  missing        leads   (enable them" in program.run("scopes", **NOW).stdout
+    printed = program.run("scopes", **NOW).stdout
+    assert "  missing        leads   (enable them" in printed
+    assert re.search(r"^  as of          \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC ", printed, re.MULTILINE)
+
+
+def test_a_scope_that_comes_back_is_noticed_by_a_sync_too_where_no_sensor_runs(
+    program: Program, sandbox: SandboxProcess
+) -> None:
+    client = sandbox.env["RESMAN_CLIENT_ID"]
+    employees = ("sync", "--json", "--select", 'key:"resman/employees"')
+
+    def skipped() -> dict[str, str]:
+        told: dict[str, str] = json.loads(program.run(*employees).stdout.splitlines()[-1])["skipped"]
+        return told
+
+    assert skipped() == {}
+    sandbox.control("POST", "scopes", {"client_id": client, "granted": ["leads"]})
+    assert "employees" in skipped()["resman.employees"], "a 403 from the wire"
+    sandbox.control("POST", "scopes", {"client_id": client, "granted": LAUNCH})
+    assert skipped() == {}
+    assert {"resman", "openmoove"} >= {row["connection"] for row in _scope_events(program)}
+    assert [row["event"] for row in _scope_events(program) if row["scope"] == "employees"] == ["withdrawn", "granted"]
+
+
+def _scope_events(program: Program) -> list[dict[str, str]]:
+    program.run("sync", "--select", 'key:"audit/scope_events"')
+    query = "SELECT connection, scope, event FROM audit.scope_events ORDER BY found_at"
+    rows: list[dict[str, str]] = json.loads(program.run("query", "--format", "json", query).stdout)
+    return rows
+
+
+def test_a_client_that_is_refused_is_not_asked_for_again_by_each_table(
+    program: Program, sandbox: SandboxProcess
+) -> None:
+    seen = sandbox.log()[-1]["n"] if sandbox.log() else 0
+    finished = program.run("sync", "--select", "group:resman", RESMAN_CLIENT_SECRET="another-one")
+    assert finished.returncode == 1
+    assert "invalid_client" in finished.stdout
+    assert [entry["path"] for entry in sandbox.log(seen)] == ["/oauth2/token"]
+
+
+def test_a_revoked_connection_is_named_where_nothing_is_due_too(program: Program, sandbox: SandboxProcess) -> None:
+    assert sandbox
+    select = ("--select", 'key:"openmoove/*"')
+    environ = {"OPENMOOVE_LIST_MAX_AGE": "1d"}
+    first = program.run("sync", *select, **environ, PARTNER_CONCURRENCY="16")
+    assert first.returncode == 0, first.stdout
+    told = program.run("revoke", "openmoove")
+    assert "It is called with a key, not with tokens" in told.stdout
+    again = program.run("sync", "--json", *select, **environ)
+    report = json.loads(again.stdout.splitlines()[-1])
+    assert again.returncode == 0
+    assert "openmoove was revoked" in report["skipped"]["openmoove.properties"]
 
 
 def test_revoke_in_the_middle_of_a_sync_of_10_000_items_stops_it_within_a_second(

@@ -113,6 +113,7 @@ def test_a_body_of_the_largest_size_is_taken_and_one_byte_more_is_not(running: R
     largest = b"x" * LARGEST
     assert running.post(largest).status_code == 202
     assert running.post(largest + b"x").status_code == 413
+    wait_until(lambda: any(seen["reason"] == "too_large" for seen in running.events()), 60)
 
 
 def test_the_size_holds_without_content_length_too(running: ReceiverProcess) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -299,6 +300,18 @@ def test_what_a_payload_carries_beyond_is_resolved_for_those_who_may_read_it(syn
     with synced.published(full=True) as query:
         (row,) = query("SELECT extra FROM audit.webhook_deliveries")
     assert json.loads(row["extra"]) == {"data.note": {"who": "Ada Canary"}}
+
+
+def test_an_event_that_happens_after_its_time_has_no_seconds_to_count(synced: Program) -> None:
+    numbers = [row["id"] for row in synced.query("SELECT id FROM openmoove.properties ORDER BY id LIMIT 2")]
+    receive(synced, body(UPDATED, numbers[0], datetime.now(UTC) + timedelta(days=9_000)))
+    receive(synced, body(UPDATED, numbers[1], datetime.now(UTC) + timedelta(seconds=1)))
+    time.sleep(1.5)  # so that it is news, and in the past
+    apply(synced)
+    apply(synced)
+    found = {row["property_id"]: row["seconds_to_published"] for row in deliveries(synced)}
+    assert found[numbers[0]] is None
+    assert 0 < found[numbers[1]] < 300
 
 
 def test_a_row_that_a_webhook_changed_counts_once_where_the_run_syncs_its_table(synced: Program) -> None:
