@@ -5,6 +5,7 @@ An OSError never escapes under its own name: it becomes a StateError that names 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -73,15 +74,11 @@ def write_atomically(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
 
 def create_atomically(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> bool:
     """Like `write_atomically`, but a file that is there stays as it is: False says so. One of many callers makes it."""
-    temporary = _temporary(path)
     with state_errors("write", path):
         try:
-            write_synced(temporary, data, mode)
-            os.link(temporary, path)
+            link_synced(path, data, mode)
         except FileExistsError:
             return False
-        finally:
-            temporary.unlink(missing_ok=True)
         sync_directory(path.parent)
     return True
 
@@ -94,12 +91,49 @@ def write_synced(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
     """A new file with this content, its bytes on the disk. Raises OSError; FileExistsError when it is there already."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
+        _write_synced(descriptor, data)
     finally:
         os.close(descriptor)
+
+
+def link_synced(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
+    """Like `write_synced`, and the file has its name only when it is whole: a reader, or a kill, never meets a part.
+
+    Call `sync_directory` for the name to survive power loss. Raises OSError; FileExistsError as `write_synced`.
+    """
+    try:
+        descriptor = os.open(path.parent, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, mode)
+    except OSError as error:
+        if error.errno not in _NO_NAMELESS_FILES:
+            raise
+        _link_named(path, data, mode)
+        return
+    try:
+        _write_synced(descriptor, data)
+        # src_dir_fd makes it linkat(2), which follows the link that stands for the file
+        os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
+    finally:
+        os.close(descriptor)
+
+
+_NO_NAMELESS_FILES = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL}
+"""What file systems say that have no files without a name (open(2), O_TMPFILE): NFS, older overlays."""
+
+
+def _link_named(path: Path, data: bytes, mode: int) -> None:
+    temporary = _temporary(path)
+    try:
+        write_synced(temporary, data, mode)
+        os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_synced(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    os.fsync(descriptor)
 
 
 @contextmanager

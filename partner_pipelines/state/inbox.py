@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from partner_pipelines.state.files import locked, make_directory, state_errors, sync_directory, write_synced
+from partner_pipelines.state.files import link_synced, locked, make_directory, state_errors, sync_directory
 from partner_pipelines.state.webhook_envelope import Envelope, EnvelopeError, read_envelope, write_envelope
 
 SUFFIX = ".json"
@@ -153,14 +153,10 @@ class Inbox:
         """The file is there, its bytes on the disk; False when there is one already."""
         if path.exists():
             return False
-        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
-            write_synced(unfinished, content)
-            os.link(unfinished, path)
+            link_synced(path, content)
         except FileExistsError:
             return False
-        finally:
-            unfinished.unlink(missing_ok=True)
         return True
 
     def _is_vouched(self, path: Path, connection: str) -> bool:

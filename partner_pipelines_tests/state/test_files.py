@@ -16,6 +16,7 @@ import pytest
 from partner_pipelines.errors import StateError
 from partner_pipelines.state.files import (
     create_atomically,
+    link_synced,
     load_or_create_key,
     locked,
     make_directory,
@@ -35,6 +36,24 @@ def _usual_umask() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
+
+
+@pytest.fixture(params=["a file without a name", "a file system that has none"])
+def _each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "a file system that has none":
+        monkeypatch.setattr(os, "O_TMPFILE", 0)  # the kernel then says EISDIR, as those that do not know the flag
+
+
+@pytest.mark.usefixtures("_each_way")
+def test_a_file_gets_its_name_when_it_is_whole_and_never_another_ones(tmp_path: Path) -> None:
+    link_synced(tmp_path / "x", b"whole" * 100_000, 0o640)
+    with pytest.raises(FileExistsError):
+        link_synced(tmp_path / "x", b"second")
+    assert (tmp_path / "x").read_bytes() == b"whole" * 100_000
+    assert mode_of(tmp_path / "x") == 0o640
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    with pytest.raises(FileNotFoundError):
+        link_synced(tmp_path / "away" / "x", b"")
 
 
 def test_what_is_written_is_there_private_and_nothing_else_is(tmp_path: Path) -> None:
