@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,10 +117,18 @@ class Account:
         return [(facts["scope"], facts["event"]) for kind, facts in self.events if kind == "scope"]
 
 
+def replace_whole(file: Path, text: str) -> None:
+    """Write it as a secret store does: whoever reads finds the old text or the new one, never an empty file."""
+    handle, name = tempfile.mkstemp(dir=file.parent)
+    with os.fdopen(handle, "w", encoding="utf-8") as written:
+        written.write(text)
+    Path(name).replace(file)
+
+
 def connection(tmp_path: Path, **variables: str) -> ResManConnection:
     secret = tmp_path / "secret"
     if not secret.exists():
-        secret.write_text("s3cret")
+        replace_whole(secret, "s3cret")
     values = {
         "RESMAN_BASE_URL": BASE,
         "RESMAN_CLIENT_ID": "elise",
