@@ -102,12 +102,16 @@ def sync(
         str | None,
         typer.Option(metavar="SELECTION", help='Dagster\'s selection syntax: key:"resman/units" or group:openmoove.'),
     ] = None,
+    idle: Annotated[
+        bool,
+        typer.Option("--idle", help="Also look at OpenMoove's sales that are long done, with half of the budget left."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Bring the partners' data into the warehouse: one Dagster run in this process."""
     from partner_pipelines.cli.sync import run_sync_command
 
-    _end(run_sync_command(select, as_json=as_json))
+    _end(run_sync_command(select, idle=idle, as_json=as_json))
 
 
 @app.command()

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 _COUNTS = ("rows", "inserted", "updated", "deleted")
 
 
-def run_sync_command(select: str | None, *, as_json: bool) -> bool:
+def run_sync_command(select: str | None, *, idle: bool, as_json: bool) -> bool:
     """Syncs, prints, and says whether all went well. Raises StoppedError after it has printed."""
     refuse_newer_data()
     stop = StopSignal()
     with stop.on_signals(), environment_with_sandbox(stop) as environ:
-        report = sync_once(environ, select, stop)
+        report = sync_once(environ, select, stop, idle=idle)
     print_report(report)
     if as_json:
         typer.echo(json.dumps(report.as_json()))
@@ -38,7 +38,7 @@ def run_sync_command(select: str | None, *, as_json: bool) -> bool:
     return report.success
 
 
-def sync_once(environ: Mapping[str, str], select: str | None, stop: StopSignal) -> SyncReport:
+def sync_once(environ: Mapping[str, str], select: str | None, stop: StopSignal, *, idle: bool = False) -> SyncReport:
     """One run with these variables. Raises SettingsError, UsageError, StateError, StoppedError."""
     settings = hand_on(environ)
     settings.require_any_connection()
@@ -48,7 +48,7 @@ def sync_once(environ: Mapping[str, str], select: str | None, stop: StopSignal) 
     _collect_less_often()
     stop.check()
     with counted_calls(DataDirectory(settings.data_dir).segments):
-        return run_sync(settings, selection=select, stop=stop, progress=_show_step)
+        return run_sync(settings, selection=select, stop=stop, progress=_show_step, idle=idle)
 
 
 def _collect_less_often() -> None:
@@ -88,10 +88,19 @@ def print_report(report: SyncReport) -> None:
         for error, tables in report.failures.items():
             typer.echo(f"FAILED: {error} ({', '.join(tables)})")
     for connection, count in facts["requests"].items():
-        left = facts["backlog"].get(connection, 0)
-        typer.echo(f"{connection}: {count:,} requests" + (f", {left:,} left for the next sync" if left else ""))
+        typer.echo(f"{connection}: {count:,} requests{_left(report.backlog_reasons.get(connection, {}))}")
+    for connection, sentence in report.with_others.items():
+        typer.echo(f"{connection}: {sentence}")
     verdict = "stopped" if report.stopped else "done" if report.success else "failed"
     typer.echo(f"{verdict} after {report.seconds:.1f} s (run {report.run_id})")
+
+
+def _left(reasons: Mapping[str, int]) -> str:
+    """What is left, by reason, the most first."""
+    if not reasons:
+        return ""
+    by_count = sorted(reasons.items(), key=lambda pair: -pair[1])
+    return f", {sum(reasons.values()):,} left for the next sync ({', '.join(f'{n:,} {word}' for word, n in by_count)})"
 
 
 def _print_counts(tables: Mapping[str, Mapping[str, int]]) -> None:

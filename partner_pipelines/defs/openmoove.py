@@ -15,14 +15,22 @@ from partner_pipelines.defs.table_assets import Event, report, sync_check_specs,
 if TYPE_CHECKING:
     from partner_pipelines.sync.current_milestones import Comparison
     from partner_pipelines.sync.house import House
+    from partner_pipelines.sync.openmoove import Scope
 
 REFRESH = "every hour, as far as the request budget goes; what is left is the next run's"
 TABLES = ("openmoove.properties", "openmoove.sellers", "openmoove.team_members", "openmoove.milestones")
 DELIVERIES = "audit.webhook_deliveries"
 """What webhooks told is due, so they are applied first."""
 
-TOLD_ONLY = "partner_pipelines/told_only"
-"""A run with this tag asks only about what webhooks told: it comes seconds after them, many times a day."""
+SCOPE = "partner_pipelines/openmoove"
+"""A run's tag: what it asks OpenMoove for, where that is not all that is due."""
+TOLD = "told"
+"""Only about what webhooks told: such a run comes seconds after them, many times a day."""
+IDLE = "idle"
+"""Also about sales that are long done, with half of the budget that the due work leaves."""
+
+
+_SCOPES: dict[str, "Scope"] = {TOLD: "told", IDLE: "idle"}
 
 
 @dg.multi_asset(
@@ -35,8 +43,8 @@ def openmoove_tables(context: dg.AssetExecutionContext, house: PartnerHouse) -> 
     """List, plan, fetch what is due, load."""
     from partner_pipelines.sync.openmoove import sync_properties  # noqa: PLC0415 - httpx and DuckDB load with the work
 
-    told_only = context.run.tags.get(TOLD_ONLY) == "true"
-    yield from report(context, house.work(context, lambda opened: sync_properties(opened, told_only=told_only)))
+    scope = _SCOPES.get(context.run.tags.get(SCOPE, ""), "due")
+    yield from report(context, house.work(context, lambda opened: sync_properties(opened, scope)))
 
 
 @dg.asset_check(

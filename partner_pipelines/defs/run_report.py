@@ -20,6 +20,7 @@ REQUESTS = "requests"
 
 _COUNTS = ("inserted", "updated", "deleted", "rejected")
 _REASONS = ("skipped", "failed", "refused_deletions")
+_OF_STEP = (REQUESTS, "backlog", "with_others")
 _OF_TABLES = {dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION}
 TELLING = {*_OF_TABLES, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
 """The kinds of event that `Told` listens to."""
@@ -27,7 +28,7 @@ TELLING = {*_OF_TABLES, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
 
 @dataclass(frozen=True, slots=True)
 class TableReport:
-    """One table of one run. `requests` and `backlog` are the whole step's: tables of one step share them."""
+    """One table of one run. What is the whole step's (`requests` and so on) its tables share."""
 
     table: str
     step_key: str
@@ -37,7 +38,8 @@ class TableReport:
     skipped: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
     requests: Mapping[str, int] = field(default_factory=dict)
-    backlog: Mapping[str, int] = field(default_factory=dict)
+    backlog: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    with_others: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -60,7 +62,19 @@ class Told:
     @property
     def backlog(self) -> dict[str, int]:
         """How much each connection has left to fetch."""
-        return _summed({report.step_key: report.backlog for report in self.reports})
+        return {name: sum(reasons.values()) for name, reasons in self.backlog_reasons.items()}
+
+    @property
+    def backlog_reasons(self) -> dict[str, dict[str, int]]:
+        """How much each connection has left to fetch, by reason."""
+        by_step = {report.step_key: report.backlog for report in self.reports}
+        names = {name for backlog in by_step.values() for name in backlog}
+        return {name: _summed({step: backlog.get(name, {}) for step, backlog in by_step.items()}) for name in names}
+
+    @property
+    def with_others(self) -> dict[str, str]:
+        """Which other processes are at a connection's work at this moment."""
+        return {name: sentence for report in self.reports for name, sentence in report.with_others.items()}
 
 
 def asset_key(table: str) -> dg.AssetKey:
@@ -80,8 +94,8 @@ def gave_something(result: TableResult) -> bool:
 
 def metadata_of(result: TableResult, outcome: SyncOutcome) -> dict[str, dg.MetadataValue]:
     """The facts of one table, as metadata. Empty ones are left out, the row count never."""
-    backlog = {name: sum(reasons.values()) for name, reasons in outcome.backlog.items()}
-    mappings = {name: getattr(result, name) for name in _REASONS} | {REQUESTS: outcome.requests, "backlog": backlog}
+    mappings: dict[str, Mapping[str, object]] = {name: getattr(result, name) for name in _REASONS}
+    mappings |= {name: getattr(outcome, name) for name in _OF_STEP}
     found: dict[str, dg.MetadataValue] = {ROWS: dg.MetadataValue.int(result.rows)}
     found |= {name: dg.MetadataValue.int(getattr(result, name)) for name in _COUNTS}
     return found | {name: dg.MetadataValue.json(dict(value)) for name, value in mappings.items() if value}
@@ -118,7 +132,7 @@ def _report(table: str, step_key: str, facts: Mapping[str, Any], *, materialized
         materialized,
         facts[ROWS],
         {name: facts.get(name, 0) for name in _COUNTS},
-        *(facts.get(name, {}) for name in ("skipped", "failed", "requests", "backlog")),
+        *(facts.get(name, {}) for name in ("skipped", "failed", *_OF_STEP)),
     )
 
 

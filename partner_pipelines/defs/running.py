@@ -21,6 +21,7 @@ from dagster._core.utils import make_new_run_id
 from partner_pipelines.defs import CODE_LOCATION, audit
 from partner_pipelines.defs.dead_runs import mark_dead_runs
 from partner_pipelines.defs.home import open_instance, storage_errors
+from partner_pipelines.defs.openmoove import IDLE, SCOPE
 from partner_pipelines.defs.resources import given
 from partner_pipelines.defs.run_report import asset_key
 from partner_pipelines.defs.run_watch import Progress, RunWatch
@@ -38,7 +39,12 @@ _QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CR
 
 
 def run_sync(
-    settings: Settings, *, selection: str | None = None, stop: StopSignal, progress: Progress | None = None
+    settings: Settings,
+    *,
+    selection: str | None = None,
+    stop: StopSignal,
+    progress: Progress | None = None,
+    idle: bool = False,
 ) -> SyncReport:
     """The selected assets are synced, in one run that the UI shows too. The settings must be the environment's.
 
@@ -47,6 +53,7 @@ def run_sync(
         selection: Dagster's syntax, `key:"resman/units" or group:openmoove`; None for everything.
         stop: Ends the run when it is requested; SIGINT and SIGTERM request it.
         progress: Called after each step.
+        idle: OpenMoove is also asked about sales that are long done.
 
     Raises:
         UsageError: the selection is wrong, or no partner is configured.
@@ -63,7 +70,7 @@ def run_sync(
         run_id = make_new_run_id()
         watch = RunWatch(progress)
         with run_lock(data.runs, run_id):
-            for event in _execute(settings, instance, run_id, keys):
+            for event in _execute(settings, instance, run_id, keys, {SCOPE: IDLE} if idle else {}):
                 watch.see(event)
         run = instance.get_run_by_id(run_id)
         return build_report(
@@ -103,11 +110,15 @@ def _wrong_selection(selection: str, keys: Any) -> str:
 
 
 def _execute(
-    settings: Settings, instance: dg.DagsterInstance, run_id: str, keys: frozenset[dg.AssetKey]
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    run_id: str,
+    keys: frozenset[dg.AssetKey],
+    tags: Mapping[str, str],
 ) -> Iterator[dg.DagsterEvent]:
     job = _job(settings)
     run = instance.create_run_for_job(
-        job_def=job.get_definition(), run_id=run_id, run_config=_QUIET, asset_selection=keys
+        job_def=job.get_definition(), run_id=run_id, run_config=_QUIET, asset_selection=keys, tags=tags
     )
     yield from execute_run_iterator(job, run, instance)
 

@@ -12,7 +12,7 @@ import dagster as dg
 from partner_pipelines.clock import now
 from partner_pipelines.defs import audit, openmoove
 from partner_pipelines.defs.columns import described_columns
-from partner_pipelines.defs.openmoove import TOLD_ONLY
+from partner_pipelines.defs.openmoove import SCOPE, TOLD
 from partner_pipelines.defs.published import published_columns, query
 from partner_pipelines.defs.resources import PartnerHouse, current_data, sentences_only
 from partner_pipelines.defs.run_report import REQUESTS, asset_key, metadata_of
@@ -130,7 +130,7 @@ def webhooks_tell(context: dg.AssetCheckExecutionContext, house: PartnerHouse) -
 apply_job = dg.define_asset_job(
     JOB,
     selection=dg.AssetSelection.assets(*map(asset_key, (DELIVERIES, *openmoove.TABLES, audit.RUNS))).without_checks(),
-    tags={TOLD_ONLY: "true"},
+    tags={SCOPE: TOLD},
     description="Applies the webhooks that wait, asks OpenMoove about what they told, and records the run.",
 )
 

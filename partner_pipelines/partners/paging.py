@@ -36,14 +36,19 @@ MAX_BROKEN_PROMISES = 3
 """So often a `next` may lead to a 404 because the list has become shorter."""
 
 
-def walk(first_url: str, fetch: Callable[[str], Page[Row]], facts: CallFacts) -> Iterator[Page[Row]]:
+def walk(
+    first_url: str, fetch: Callable[[str], Page[Row]], facts: CallFacts, *, looks_ahead: bool = True
+) -> Iterator[Page[Row]]:
     """Each row of the list once, page by page; every page that is fetched is yielded before the next is fetched.
+
+    `looks_ahead`: two requests more, of the last page and of the first once more, before the walk begins. Without them
+    a row that leaves the list between two pages, in the same moment in which another joins it, hides one row.
 
     Raises:
         RedirectRefusedError: a `next` leads away from the list.
         APIResponseError: the list goes in circles, has no end, or names pages that are not there.
     """
-    return _Walk(first_url, fetch, facts).pages()
+    return _Walk(first_url, fetch, facts).pages(looks_ahead=looks_ahead)
 
 
 def shown_url(first_url: str, url: str) -> str:
@@ -68,15 +73,16 @@ class _Walk(Generic[Row]):
         self._numbered = False  # the pages of a cursor may overlap
         self._looked_at: set[object] = set()
 
-    def pages(self) -> Iterator[Page[Row]]:
+    def pages(self, *, looks_ahead: bool) -> Iterator[Page[Row]]:
         first = self._read(self._first_url)
-        yield self._news(first)
+        if looks_ahead or first.next_url is None:
+            yield self._news(first)
         if first.next_url is None:
             return
         before: Page[Row] | None = None
         last_url = self._last_url(first)
-        if last_url is not None:
-            self._numbered = True
+        self._numbered = last_url is not None
+        if last_url is not None and looks_ahead:
             before = self._read_if_there(last_url)
             if before is not None:
                 self._looked_at.update(before.keys)

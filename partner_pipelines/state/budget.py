@@ -95,6 +95,23 @@ class Ledger:
         with self._locked() as file:
             file.retire(slot.serial, self._clock())
 
+    def left(self) -> int:
+        """How many ordinary requests the longest window would take now, whatever the shorter ones say."""
+        with self._locked() as file:
+            now = self._clock()
+            self._retire_overdue(file, now)
+            if file.blocked_until > now:
+                return 0
+            longest = [limit for limit in self._limits if limit.seconds == self._longest]
+            return max(0, min((self._places_left(file, limit, now) for limit in longest), default=0))
+
+    def _places_left(self, file: LedgerFile, limit: RateLimit, now: float) -> int:
+        used = file.count_since(now - limit.seconds - self._margin) + len(file.in_flight)
+        return limit.count - self._kept(limit) - used
+
+    def _kept(self, limit: RateLimit) -> int:
+        return KEPT if limit.seconds == self._longest and limit.count > 2 * KEPT else 0
+
     def learn(
         self,
         *,
@@ -131,8 +148,8 @@ class Ledger:
             waits.append(min(deadline for _, deadline, *_ in file.in_flight) - now)
         for limit in self._limits:
             free = limit.count - len(file.in_flight)
-            if not first_class and limit.seconds == self._longest and limit.count > 2 * KEPT:
-                free -= KEPT
+            if not first_class:
+                free -= self._kept(limit)
             # With no place but those of requests in flight, the first of them may be settled now at the earliest.
             occupied_from = file.newest(free) if free > 0 else now
             waits.append(occupied_from + limit.seconds + self._margin - now)

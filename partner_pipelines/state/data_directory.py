@@ -42,6 +42,11 @@ class DataDirectory:
         return self.state / "budget"
 
     @property
+    def claims(self) -> Path:
+        """Which process is at which request."""
+        return self.state / "claims"
+
+    @property
     def tokens(self) -> Path:
         """The access tokens."""
         return self.state / "tokens"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from partner_pipelines.errors import NewerSchemaError
-from partner_pipelines.state import access_token, audit_segment, budget_file, landing, scopes, vault
+from partner_pipelines.state import access_token, audit_segment, budget_file, claims, landing, scopes, vault
 from partner_pipelines.state.data_directory import DataDirectory, check_stamp_version
 from partner_pipelines.state.files import state_errors
 
@@ -69,7 +69,9 @@ _SCOPES = _Format(scopes.SCHEMA, _in_object, 1 << 20)
 _LANDED = _Format(landing.SCHEMA, _after(b'{"schema":'), 64)
 _SEGMENT = _Format(audit_segment.SCHEMA, _after(b'{"kind":"segment","schema":'), 64)
 # SQLite's `user_version` (its file format, 1.3) and the ledger's version: reading them opens no database, takes no lock
-_VAULT = _Format(vault.SCHEMA, _at(60, "big", b"SQLite format 3\0"), 64)
+_IN_SQLITE = _at(60, "big", b"SQLite format 3\0")
+_VAULT = _Format(vault.SCHEMA, _IN_SQLITE, 64)
+_CLAIMS = _Format(claims.SCHEMA, _IN_SQLITE, 64)
 _LEDGER = _Format(budget_file.VERSION, _at(8, "little", budget_file.MAGIC), 12)
 
 
@@ -104,6 +106,7 @@ def _files(data: DataDirectory) -> Iterator[tuple[Path, _Format]]:
         (data.revocations / "pending", "*.json", _TOKEN),
         (data.scopes, "*.json", _SCOPES),
         (data.budget, "*.ledger", _LEDGER),
+        (data.claims, "*.sqlite", _CLAIMS),
         (data.dagster, "partner_pipelines.json", _DAGSTER_HOME),
         (data.landing, f"*/[!.]*{landing.SUFFIX}", _LANDED),
     )

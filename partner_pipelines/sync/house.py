@@ -24,7 +24,7 @@ from partner_pipelines.notify import Notifier, addresses_of
 from partner_pipelines.partners.caller import Caller, CallerSettings, NoCredentials
 from partner_pipelines.partners.openmoove.client import OpenMooveClient
 from partner_pipelines.partners.openmoove.credentials import ApiKeyCredentials
-from partner_pipelines.partners.ports import Credentials, RequestBudget, Stop
+from partner_pipelines.partners.ports import Credentials, Stop
 from partner_pipelines.partners.resman.client import ResManClient
 from partner_pipelines.partners.resman.credentials import BearerCredentials
 from partner_pipelines.partners.resman.oauth import REVOKE
@@ -165,6 +165,10 @@ class House:
             self.data.key("content"),
         )
 
+    def places_left(self, connection: Connection) -> int | None:
+        """How many requests the connection's budget has left now; None where there is no limit. Raises StateError."""
+        return self._budget(connection.name, connection.base_url, connection.rate_limits).left()
+
     def journal(self, event: str, facts: Mapping[str, object]) -> None:
         """An event of the trail, with the run that it belongs to. Raises AuditUnavailableError."""
         self.recorder.trail.record_event(event, {**facts, "run_id": self.run_id})
@@ -197,7 +201,7 @@ class House:
             stop,
         )
 
-    def _budget(self, connection: str, base_url: str, limits: tuple[RateLimit, ...]) -> RequestBudget:
+    def _budget(self, connection: str, base_url: str, limits: tuple[RateLimit, ...]) -> SharedLedger | Unmetered:
         if not limits:
             return _unmetered.setdefault((self.data.root, connection, base_url), Unmetered())
         name = f"{connection}-{hashlib.sha256(base_url.encode()).hexdigest()[:16]}.ledger"

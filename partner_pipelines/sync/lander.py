@@ -23,7 +23,12 @@ ROWS_A_BATCH = 4_000
 """Of larger pages fewer are held: while one batch is landed the next is fetched, both are in memory."""
 
 Batch = Callable[[], Sequence[LandedAnswer]]
+Then = Callable[[], None]
 Page = TypeVar("Page")
+
+
+def _nothing() -> None:
+    """Nobody waits for this batch."""
 
 
 class Lander:
@@ -38,7 +43,7 @@ class Lander:
         self._merge = merge
         self._merge_after = merge_after
         self._unmerged = 0
-        self._batches: queue.Queue[Batch | None] = queue.Queue()
+        self._batches: queue.Queue[tuple[Batch, Then] | None] = queue.Queue()
         self._merges: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._failure: BaseException | None = None
         self._threads = (
@@ -64,10 +69,10 @@ class Lander:
         if self._failure is not None and (error is None or isinstance(error, APIError)):
             raise self._failure
 
-    def put(self, batch: Batch) -> None:
-        """The batch will be landed; the one before it is. Raises what an earlier one met."""
+    def put(self, batch: Batch, then: Then = _nothing) -> None:
+        """The batch will be landed, `then` called; the one before it is. Raises what an earlier one met."""
         self._batches.join()
-        self._batches.put(batch)
+        self._batches.put((batch, then))
         if self._failure is not None:
             raise self._failure
 
@@ -95,14 +100,17 @@ class Lander:
         return rows
 
     def _land_all(self) -> None:
-        while (batch := self._batches.get()) is not None:
-            self._guarded(partial(self._land, batch))
+        while (put := self._batches.get()) is not None:
+            self._guarded(partial(self._land, *put))
             self._batches.task_done()
 
-    def _land(self, batch: Batch) -> None:
+    def _land(self, batch: Batch, then: Then) -> None:
         answers = batch()
-        if not answers:
-            return
+        if answers:
+            self._keep(answers)
+        then()
+
+    def _keep(self, answers: Sequence[LandedAnswer]) -> None:
         self._vault.put([row for answer in answers for row in answer.vault_rows])
         self._landing.put(self._connection, answers)
         self._unmerged += len(answers)

@@ -29,6 +29,10 @@ class SharedLedger:
                 retry_after_seconds=words.retry_after_seconds,
             )
 
+    def left(self) -> int | None:
+        """How many ordinary requests the longest window would take now. Raises StateError."""
+        return self._ledger.left()
+
 
 class Unmetered:
     """The budget of a connection without limits: nothing leaves before the time that the partner named (Retry-After).
@@ -48,3 +52,6 @@ class Unmetered:
         """What the partner said counts from now on."""
         if words.retry_after_seconds is not None:
             self._until = max(self._until, time.monotonic() + words.retry_after_seconds)
+
+    def left(self) -> None:
+        """There is no limit."""

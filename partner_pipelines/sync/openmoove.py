@@ -1,27 +1,42 @@
 """One sync of OpenMoove: list, plan, fetch what is due, land, merge; then what is gone, and publish.
 
-The four tables come from the same answers, so they are synced together.
+The four tables come from the same answers, so they are synced together. Several syncs at once share the work: one of
+them reads the list, and each property is asked for by one of them (`state/claims.py`).
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import math
+import time
+from collections import Counter, deque
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
+from typing import Literal
 
 from partner_pipelines.clock import now
 from partner_pipelines.models.openmoove import ListedProperty
 from partner_pipelines.partners.caller import Answer
-from partner_pipelines.partners.openmoove.plan import Ages, Known, Told, Work, is_due, plan, told_works
+from partner_pipelines.partners.openmoove.plan import (
+    Ages,
+    Known,
+    Told,
+    Work,
+    idle_works,
+    is_due,
+    plan,
+    told_works,
+)
 from partner_pipelines.partners.rows import Page
 from partner_pipelines.settings import OpenMooveConnection
+from partner_pipelines.state.claims import FREE, Claims, Share
 from partner_pipelines.state.landing import LandedAnswer
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.loading import finish, merge, open_lander
 from partner_pipelines.sync.pace import Pace
 from partner_pipelines.sync.property_fetch import FetchTally, Gone, fetch_all, landed
 from partner_pipelines.sync.results import SyncOutcome
+from partner_pipelines.sync.shared_works import LIST, SharedWorks
 from partner_pipelines.sync.tally import COME_LATER, Tally
 from partner_pipelines.warehouse.decompose import Origin, land_gone, land_properties
 from partner_pipelines.warehouse.gone import GoneRows, gone_candidates, too_many_gone
@@ -33,34 +48,42 @@ PROPERTIES = "openmoove.properties"
 TABLES = (PROPERTIES, "openmoove.sellers", "openmoove.team_members", "openmoove.milestones")
 MERGE_AFTER_PAGES = 400
 MERGE_AFTER_ANSWERS = 5_000
+_LOOK_SECONDS = 0.2
+"""How often one who waits for another's list looks."""
+
+Scope = Literal["told", "due", "idle"]
+"""What a sync asks for: what webhooks told, all that is due, or beyond that what nothing made due."""
 
 
-def sync_properties(house: House, *, told_only: bool = False) -> SyncOutcome:
-    """The four tables hold what OpenMoove shows, as far as budget and ages say. Raises StateError, StoppedError.
-
-    `told_only`: only what webhooks told is asked, nothing because of its age.
-    """
+def sync_properties(house: House, scope: Scope = "due") -> SyncOutcome:
+    """The four tables hold what OpenMoove shows, as far as budget and ages say. Raises StateError, StoppedError."""
     tally = Tally(house, TABLES)
     tally.skip_unconfigured("openmoove")
     for connection in house.settings.openmoove:
-        with tally.connection(connection.name):
-            _ConnectionSync(house, connection, tally, told_only=told_only).run()
+        with (
+            tally.connection(connection.name),
+            # Opened before the first look: what others land after it the share tells
+            Claims(house.data.claims / f"{connection.name}.sqlite").share(house.run_id) as share,
+        ):
+            _ConnectionSync(house, connection, tally, share, scope).run()
     return finish(house, tally)
 
 
 class _ConnectionSync:
     """One connection's turn."""
 
-    def __init__(self, house: House, connection: OpenMooveConnection, tally: Tally, *, told_only: bool) -> None:
+    def __init__(self, house: House, connection: OpenMooveConnection, tally: Tally, share: Share, scope: Scope) -> None:
         self._house = house
+        self._connection = connection
         self._name = connection.name
         self._tally = tally
+        self._share = share
+        self._scope = scope
         self._client = house.openmoove(connection)
         self._ages = Ages(connection.list_max_age, connection.active_max_age, connection.milestones_max_age)
         self._listed_at: datetime | None = None
         self._known: list[Known] = []
         self._told: dict[int, Told] = {}
-        self._told_only = told_only
         self._missing: list[int] = []
 
     def run(self) -> None:
@@ -68,17 +91,16 @@ class _ConnectionSync:
         merge(self._house, self._name, self._tally)
         self._look()
         try:
-            if not self._told_only and is_due(self._listed_at, self._ages.listing, now()):
-                listing = self._list()
-                self._look(None if self._tally.has_failed(self._name) else listing)
+            if self._scope != "told":
+                self._list_once()
         except COME_LATER as error:
             left = Counter(work.reason for work in self._plan())
             self._tally.leave(self._name, left + Counter(list=1))
             self._tally.notify(self._name, error)
             return
-        works = self._plan()
-        if works:
-            self._fetch(works)
+        done_elsewhere = self._fetch(self._plan())
+        if done_elsewhere:
+            self._fetch(self._told_again(done_elsewhere))
 
     def _look(self, finished: Listing | None = None) -> None:
         """What the warehouse knows, the listing that has just finished included."""
@@ -91,6 +113,45 @@ class _ConnectionSync:
             self._told = due_properties(session.database, self._name)
             listed = self._listing(self._listed_at) if self._listed_at is not None else None
             self._missing = gone_candidates(session.database, listed) if listed is not None else []
+
+    def _look_again(self) -> None:
+        """What others have landed meanwhile is known too."""
+        merge(self._house, self._name, self._tally)
+        self._look()
+
+    def _list_once(self) -> None:
+        """The list is read where it is due, by one process at a time; others wait a while for it, and share it."""
+        if not is_due(self._listed_at, self._ages.listing, now()):
+            return
+        waited_until = time.monotonic() + self._house.settings.max_wait_seconds
+        while True:
+            with self._share.claiming() as claiming:
+                standing = claiming.standings([LIST]).get(LIST, FREE)
+                if standing == FREE:
+                    claiming.claim([LIST])
+            if standing == FREE:
+                self._read_list()
+                return
+            if standing.done:
+                self._look_again()
+                return
+            if time.monotonic() > waited_until:
+                assert standing.holder is not None
+                self._tally.with_others(self._name, f"{standing.holder} is reading the list")
+                return
+            self._house.stop.wait(_LOOK_SECONDS)
+
+    def _read_list(self) -> None:
+        read: list[str] = []
+        try:
+            listing = self._list()
+            if self._tally.has_failed(self._name):
+                self._look()
+                return
+            self._look(listing)
+            read = [LIST]
+        finally:
+            self._share.settle(done=read, freed=[LIST])
 
     def _list(self) -> Listing:
         started_at = now()
@@ -108,13 +169,33 @@ class _ConnectionSync:
         ]
 
     def _plan(self) -> list[Work]:
-        if self._told_only:
+        if self._scope == "told":
             return told_works(self._known, self._told, self._ages, now())
         missing = self._missing if self._believes(len(self._missing)) else ()
-        return plan(self._known, frozenset(missing), self._ages, now(), self._told)
+        due = plan(self._known, frozenset(missing), self._ages, now(), self._told)
+        return due + self._idle(due) if self._scope == "idle" else due
 
-    def _fetch(self, works: Sequence[Work]) -> None:
+    def _idle(self, due: Sequence[Work]) -> list[Work]:
+        left = self._house.places_left(self._connection)
+        planned = {work.property_id for work in due}
+        rest = [one for one in self._known if one.property_id not in planned]
+        spare = math.inf if left is None else left - sum(work.requests for work in due)
+        return idle_works(rest, now(), spare)
+
+    def _told_again(self, done_elsewhere: Sequence[Work]) -> list[Work]:
+        """What is still told of properties that another process asked for: it may have done so before the news."""
+        self._share.look_again()
+        self._look_again()
+        ids = {work.property_id for work in done_elsewhere}
+        told = {property_id: what for property_id, what in self._told.items() if property_id in ids}
+        return told_works(self._known, told, self._ages, now())
+
+    def _fetch(self, planned: Sequence[Work]) -> list[Work]:
+        """Asks for these, but for what other processes are at; returns what webhooks told and others have done."""
+        if not planned:
+            return []
         house = self._house
+        works = SharedWorks(self._share, deque(planned))
         land = partial(landed, house.tokeniser, self._name)
         with (
             Pace(house.settings.concurrency) as pace,
@@ -123,8 +204,9 @@ class _ConnectionSync:
             fetched = fetch_all(self._client, works, pace, lander, land, house.recorder.trail.reserve)
             known = {one.property_id for one in self._known}
             lander.put(partial(self._land_gone, [one for one in fetched.gone if one.property_id in known]))
-        self._book(fetched)
+        self._book(fetched, works)
         self._settle([one.property_id for one in fetched.gone if one.property_id not in known])
+        return [work for work in works.done_elsewhere if work.property_id in self._told]
 
     def _settle(self, unknown: Sequence[int]) -> None:
         """What webhooks told and the partner does not show is not asked again; how far his clock is ahead is kept."""
@@ -152,9 +234,11 @@ class _ConnectionSync:
         self._tally.refuse(PROPERTIES, self._name, refusal)
         return False
 
-    def _book(self, fetched: FetchTally) -> None:
+    def _book(self, fetched: FetchTally, works: SharedWorks) -> None:
         if fetched.backlog:
             self._tally.leave(self._name, fetched.backlog)
+        for holder, count in works.holders.items():
+            self._tally.with_others(self._name, f"{holder} is at {count:,} properties")
         if fetched.first is not None:
             self._tally.notify(self._name, fetched.first)
         if fetched.failures:

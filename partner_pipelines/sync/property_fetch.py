@@ -27,6 +27,7 @@ from partner_pipelines.state.landing import LandedAnswer
 from partner_pipelines.state.tokenise import Tokeniser
 from partner_pipelines.sync.lander import Lander
 from partner_pipelines.sync.pace import Pace
+from partner_pipelines.sync.shared_works import SharedWorks
 from partner_pipelines.sync.tally import COME_LATER
 from partner_pipelines.warehouse.decompose import Origin, land_detail, land_milestones
 
@@ -63,6 +64,16 @@ class Fetched:
     def done(self) -> bool:
         """Nothing of the work is left."""
         return self.asked and self.error is None
+
+    @property
+    def has_detail(self) -> bool:
+        """The detail came, or the word that there is none."""
+        return self.detail is not None or self.gone is not None
+
+    @property
+    def has_milestones(self) -> bool:
+        """The milestones came, or the word that there are none."""
+        return self.milestones is not None or self.gone is not None
 
 
 @dataclass(slots=True)
@@ -134,25 +145,29 @@ def _milestones_reason(fetched: Fetched) -> str | None:
 
 def fetch_all(
     client: OpenMooveClient,
-    works: Sequence[Work],
+    works: SharedWorks,
     pace: Pace,
     lander: Lander,
     land: Callable[[Fetched], Sequence[LandedAnswer]],
     reserve: Callable[[int], None],
 ) -> FetchTally:
-    """Fetches the works in order. Raises what is no partner's fault (the trail, a stop) once what came is landed."""
+    """Asks what each work names, those first that stand first; what nobody asked for is a backlog.
+
+    Ten failures in a row end it. Raises what is no APIError (the disk, the audit, a stop) once what came is landed.
+    """
     tally = FetchTally()
     asker = _Asker(client)
-    for start in range(0, len(works), WORKS_A_BATCH):
-        batch = works[start : start + WORKS_A_BATCH]
-        if asker.is_over or tally.in_a_row >= FAILURES_IN_A_ROW:
-            tally.backlog.update(work.reason for work in batch)
-            continue
+    while not asker.is_over and tally.in_a_row < FAILURES_IN_A_ROW:
+        batch = works.take(WORKS_A_BATCH)
+        if not batch:
+            break
         reserve(sum((work.detail is not None) + (work.milestones is not None) for work in batch))
         results = pace.map(asker.fetch, batch)
-        lander.put(partial(_land_each, land, results))
+        lander.put(partial(_land_each, land, results), partial(works.settle, results))
         for one in results:
             _count(one, tally)
+    works.sort_out()
+    tally.backlog.update(work.reason for work in works.left)
     return tally
 
 

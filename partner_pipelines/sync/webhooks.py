@@ -10,6 +10,7 @@ from typing import Any
 
 from partner_pipelines.models.webhook import MILESTONE_EVENTS
 from partner_pipelines.partners.openmoove.news import ClockBounds, News, Sight, Verdict, judge, span_of
+from partner_pipelines.partners.openmoove.plan import WEBHOOK
 from partner_pipelines.state.dead_letters import DeadLetters
 from partner_pipelines.state.heartbeat import Heartbeat
 from partner_pipelines.state.inbox import Batch, Inbox
@@ -26,7 +27,6 @@ from partner_pipelines.warehouse.parameters import Value, moments
 from partner_pipelines.warehouse.publish import publish
 from partner_pipelines.warehouse.webhooks import (
     DELIVERIES,
-    WEBHOOK,
     KnownOfNews,
     clock_bounds,
     forget_batches,

@@ -20,8 +20,8 @@ from partner_pipelines.warehouse.schema import note_change
 from partner_pipelines.warehouse.sql_files import sql
 
 DELIVERIES = "audit.webhook_deliveries"
-WEBHOOK, WEBHOOK_GAP = "webhook", "webhook_gap"
-"""Why something is due: `reason` in audit.api_calls."""
+WEBHOOK_GAP = "webhook_gap"
+"""Why something is due, beside WEBHOOK: `reason` in audit.api_calls."""
 
 
 @dataclass(frozen=True, slots=True)

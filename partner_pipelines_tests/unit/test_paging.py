@@ -54,8 +54,9 @@ class PagedList:
         rows = [Row(id_) for id_ in self.ids[(page - 1) * self.size : page * self.size]]
         return Page(Rows(rows), f"?page={page + 1}" if page < pages else None, len(self.ids))
 
-    def read(self) -> list[int]:
-        return [row.id for page in walk(FIRST, self.fetch, FACTS) for row in page.rows.items]
+    def read(self, *, looks_ahead: bool = True) -> list[int]:
+        pages = walk(FIRST, self.fetch, FACTS, looks_ahead=looks_ahead)
+        return [row.id for page in pages for row in page.rows.items]
 
 
 def a_list_whose_next_is(next_url: str) -> Callable[[str], Page[Row]]:
@@ -78,6 +79,33 @@ def test_a_quiet_list_is_read_once_with_one_look_at_its_last_page_and_a_fresh_st
     served = PagedList(list(range(1, 10)))
     assert sorted(served.read()) == list(range(1, 10))
     assert served.fetched == [1, 5, 1, 2, 3, 4, 5]
+
+
+def test_a_quiet_list_costs_a_request_a_page_where_requests_are_dear() -> None:
+    served = PagedList(list(range(1, 10)))
+    assert served.read(looks_ahead=False) == list(range(1, 10))
+    assert served.fetched == [1, 2, 3, 4, 5]
+
+
+def test_a_list_that_becomes_shorter_is_gone_back_over_without_a_look_ahead_too() -> None:
+    def drop(served: PagedList) -> None:
+        if served.asked == 3 and 1 in served.ids:
+            served.ids.remove(1)
+
+    served = PagedList(list(range(1, 10)), change=drop)
+    assert set(served.read(looks_ahead=False)) == set(range(1, 10))
+
+
+def test_without_a_look_ahead_a_row_may_hide_behind_one_that_goes_as_another_comes() -> None:
+    """The price, as `walk` says it: with the look the row is found."""
+
+    def swap(served: PagedList) -> None:
+        if served.asked == 3 and 1 in served.ids:
+            served.ids.remove(1)
+            served.ids.append(10)
+
+    assert set(range(1, 11)) - set(PagedList(list(range(1, 10)), change=swap).read(looks_ahead=False)) == {5}
+    assert set(PagedList(list(range(1, 10)), change=swap).read()) == set(range(1, 11))
 
 
 def test_each_row_comes_once_though_some_pages_are_read_twice() -> None:

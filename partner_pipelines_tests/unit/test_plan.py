@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partner_pipelines.partners.openmoove.plan import Ages, Known, Work, is_due, is_frozen, plan
+from partner_pipelines.partners.openmoove.plan import Ages, Known, Work, idle_works, is_due, is_frozen, plan
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 AGES = Ages(listing=timedelta(hours=1), active=timedelta(hours=6), milestones=timedelta(hours=24))
@@ -58,8 +59,7 @@ CASES = [
     Case("absent and never read", known(detail_at=None, milestones_at=None), "missing_from_list", None, missing=[1]),
     Case("another is absent", known(), None, None, missing=[2]),
     Case("frozen", done(detail_at=ago(days=3), milestones_at=ago(days=3)), None, None),
-    Case("frozen, a month not looked at", done(detail_at=ago(days=30)), "frozen_audit", None),
-    Case("frozen, its milestones a month not looked at", done(milestones_at=ago(days=30)), None, "frozen_audit"),
+    Case("frozen, a month not looked at", done(detail_at=ago(days=30)), None, None),
     Case("frozen and absent", done(), "missing_from_list", None, missing=[1]),
     Case("frozen, never read as far as is known", done(detail_at=None), "new", "new"),
     Case("done since 14 days and no longer", done(last_completed_at=ago(days=14), detail_at=ago(days=1)), "age", None),
@@ -81,8 +81,40 @@ CASES = [
     Case("a clock that was a minute ahead", known(detail_at=ago(minutes=-1)), None, None),
     Case("a clock that was an hour ahead", known(detail_at=ago(hours=-1)), "age", None),
     Case("a clock that was a year ahead", known(detail_at=ago(days=-365), milestones_at=ago(days=-365)), "age", "age"),
-    Case("frozen by a clock that was a year ahead", done(detail_at=ago(days=-365)), "frozen_audit", None),
 ]
+
+FROZEN = [
+    Case("looked at yesterday", done(), None, None),
+    Case("a month not looked at", done(detail_at=ago(days=30)), "frozen_audit", None),
+    Case("a moment less than a month", done(detail_at=ago(days=30) + timedelta(microseconds=1)), None, None),
+    Case("its milestones a month not looked at", done(milestones_at=ago(days=30)), None, "frozen_audit"),
+    Case("both", done(detail_at=ago(days=31), milestones_at=ago(days=30)), "frozen_audit", "frozen_audit"),
+    Case("looked at by a clock that was a year ahead", done(detail_at=ago(days=-365)), "frozen_audit", None),
+    Case("never read as far as is known: that is due", done(detail_at=None), None, None),
+    Case("not frozen", known(detail_at=ago(days=31), milestones_at=ago(days=31)), None, None),
+]
+
+
+@pytest.mark.parametrize("case", FROZEN, ids=lambda case: case.name.replace(" ", "_"))
+def test_what_is_looked_at_when_nothing_else_is_to_do(case: Case) -> None:
+    works = idle_works([case.known], NOW, 100)
+    assert [(work.detail, work.milestones) for work in works] == (
+        [(case.detail, case.milestones)] if case.detail or case.milestones else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("left", "ids"),
+    [(-5, []), (0, []), (3, []), (4, [3]), (7, [3]), (8, [3, 2]), (11, [3, 2, 1]), (math.inf, [3, 2, 1])],
+)
+def test_idle_work_takes_the_longest_first_and_half_of_what_is_left_at_most(left: float, ids: list[int]) -> None:
+    """Property 1 costs one request, the others two."""
+    rows = [
+        done(property_id=1, detail_at=ago(days=31)),
+        done(property_id=2, detail_at=ago(days=40), milestones_at=ago(days=40)),
+        done(property_id=3, detail_at=ago(days=50), milestones_at=ago(days=50)),
+    ]
+    assert [work.property_id for work in idle_works(rows, NOW, left)] == ids
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "_"))
@@ -174,7 +206,7 @@ def test_no_property_is_planned_twice_and_none_that_is_not_known(
 @given(KNOWN_ROWS, MISSING, ANY_AGES)
 def test_every_work_asks_something_and_says_why(rows: list[Known], missing: frozenset[int], ages: Ages) -> None:
     for work in plan(rows, missing, ages, NOW):
-        assert work.reason in ("new", "missing_from_list", "age", "frozen_audit")
+        assert work.reason in ("new", "missing_from_list", "age")
         assert work.detail or work.milestones
 
 
@@ -213,6 +245,14 @@ def test_a_clock_stepped_forward_makes_more_due_never_less(rows: list[Known], ag
     assert before <= later
 
 
+@given(KNOWN_ROWS, st.integers(min_value=0, max_value=50))
+def test_idle_work_is_of_frozen_sales_alone_and_keeps_to_its_half(rows: list[Known], left: int) -> None:
+    works = idle_works(rows, NOW, left)
+    frozen = {row.property_id for row in rows if is_frozen(row, NOW)}
+    assert {work.property_id for work in works} <= frozen
+    assert 2 * sum(work.requests for work in works) <= left
+
+
 @given(KNOWN_ROWS, ANY_AGES)
 def test_a_frozen_sale_is_asked_about_once_a_month_at_most(rows: list[Known], ages: Ages) -> None:
     fresh = [row for row in rows if is_frozen(row, NOW) and row.detail_at and row.milestones_at]
@@ -222,3 +262,4 @@ def test_a_frozen_sale_is_asked_about_once_a_month_at_most(rows: list[Known], ag
         if all(at and timedelta() <= NOW - at < timedelta(days=30) for at in (row.detail_at, row.milestones_at))
     ]
     assert plan(fresh, frozenset(), ages, NOW) == []
+    assert idle_works(fresh, NOW, math.inf) == []

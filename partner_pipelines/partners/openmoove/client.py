@@ -31,7 +31,8 @@ class OpenMooveClient:
             answer = self._caller.perform(operations.build_page(url, reason, shown_url(first.url, url)))
             return operations.decipher_page(answer, self._facts(first.name, answer))
 
-        for page in walk(first.url, fetch, facts):
+        # The quota counts: a row that hides from a shifting list is asked for by its id before it counts as gone
+        for page in walk(first.url, fetch, facts, looks_ahead=False):
             yield page, answer
 
     def get_detail(self, property_id: int, reason: str) -> tuple[Rows[PropertyDetail], Answer]:

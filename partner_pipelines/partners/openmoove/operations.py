@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from partner_pipelines.errors import APIResponseError, CallFacts
 from partner_pipelines.models.openmoove import ListedProperty, Milestone, PropertyDetail
 from partner_pipelines.partners.caller import Answer, Operation
+from partner_pipelines.partners.openmoove.plan import WEBHOOK
 from partner_pipelines.partners.rows import Page, Rows, parse_json, read_page, validate_rows
 
 MAX_PROPERTY_BYTES = 1024 * 1024  # of an answer about one property; the documented ones have two thousand
@@ -32,13 +33,18 @@ def build_page(url: str, reason: str, shown_url: str | None = None) -> Operation
 def build_detail(base_url: str, property_id: int, reason: str) -> Operation:
     """All about one property."""
     url = f"{base_url}properties/{property_id}/detail/"
-    return Operation("get_property_detail", "GET", url, reason=reason, max_body_bytes=MAX_PROPERTY_BYTES)
+    return _about_property("get_property_detail", url, reason)
 
 
 def build_milestones(base_url: str, property_id: int, reason: str) -> Operation:
     """The milestones of one property."""
     url = f"{base_url}properties/{property_id}/milestones/"
-    return Operation("get_milestones", "GET", url, reason=reason, max_body_bytes=MAX_PROPERTY_BYTES)
+    return _about_property("get_milestones", url, reason)
+
+
+def _about_property(name: str, url: str, reason: str) -> Operation:
+    first_class = reason == WEBHOOK
+    return Operation(name, "GET", url, reason=reason, max_body_bytes=MAX_PROPERTY_BYTES, first_class=first_class)
 
 
 def build_current_milestone(base_url: str, property_id: int) -> Operation:

@@ -3,6 +3,9 @@
 OpenMoove has no modified-since filter and costs two requests a property, so a request that tells nothing new is the
 enemy. A detail carries two counters (`milestones_count`, `completed_milestones`): while they do not move, the
 milestones are spared until they reach their own age, which catches a reopened milestone beside a newly completed one.
+
+Due work is what a sync does. Idle work, a look at sales that are long done, is done by schedule alone, with half of
+what the due work leaves of the budget.
 """
 
 from __future__ import annotations
@@ -12,6 +15,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from partner_pipelines.clock import latest_proof
+
+WEBHOOK = "webhook"
+"""The reason of what a webhook told: its requests go before all others."""
 
 FROZEN_AFTER = timedelta(days=14)
 FROZEN_AUDIT_AGE = timedelta(days=30)
@@ -45,6 +51,9 @@ class Ages:
     milestones: timedelta
 
 
+_AUDIT_AGES = Ages(FROZEN_AUDIT_AGE, FROZEN_AUDIT_AGE, FROZEN_AUDIT_AGE)
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """What somebody else than a clock says is due of a property: the reason of each part, None where it is not."""
@@ -70,6 +79,11 @@ class Work:
     def reason(self) -> str:
         """The one word under which this work counts in a backlog."""
         return self.detail or self.milestones or "nothing"
+
+    @property
+    def requests(self) -> int:
+        """How many requests it costs; one more where a detail's counters turn out to have moved."""
+        return (self.detail is not None) + (self.milestones is not None)
 
 
 def is_due(fetched_at: datetime | None, age: timedelta, now: datetime) -> bool:
@@ -110,9 +124,23 @@ def plan(
         else:
             work = _aged(one, ages, now)
             if work is not None:
-                aged.append((min(one.detail_at, one.milestones_at), work))
+                aged.append((_oldest(one), work))
     aged.sort(key=lambda pair: pair[0])
     return by_told + new + absent + [work for _, work in aged]
+
+
+def idle_works(known: Iterable[Known], now: datetime, requests: float) -> list[Work]:
+    """Frozen sales that were not looked at for 30 days, the longest first, as far as half of so many requests go."""
+    frozen = [one for one in known if is_frozen(one, now) and one.detail_at and one.milestones_at]
+    old = [(work, _oldest(one)) for one in frozen if (work := _older(one, _AUDIT_AGES, now, "frozen_audit"))]
+    found: list[Work] = []
+    left = requests / 2
+    for work, _ in sorted(old, key=lambda pair: pair[1]):
+        left -= work.requests
+        if left < 0:
+            break
+        found.append(work)
+    return found
 
 
 def told_works(known: Iterable[Known], told: Mapping[int, Told], ages: Ages, now: datetime) -> list[Work]:
@@ -130,10 +158,16 @@ def _told(one: Known, told: Told, ages: Ages, now: datetime) -> Work:
 
 
 def _aged(one: Known, ages: Ages, now: datetime) -> Work | None:
-    frozen = is_frozen(one, now)
-    detail_age = FROZEN_AUDIT_AGE if frozen else ages.active
-    milestones_age = FROZEN_AUDIT_AGE if frozen else ages.milestones
-    word = "frozen_audit" if frozen else "age"
-    detail = word if is_due(one.detail_at, detail_age, now) else None
-    milestones = word if is_due(one.milestones_at, milestones_age, now) else None
+    return None if is_frozen(one, now) else _older(one, ages, now, "age")
+
+
+def _older(one: Known, ages: Ages, now: datetime, word: str) -> Work | None:
+    detail = word if is_due(one.detail_at, ages.active, now) else None
+    milestones = word if is_due(one.milestones_at, ages.milestones, now) else None
     return Work(one.property_id, detail, milestones, one.counters) if detail or milestones else None
+
+
+def _oldest(one: Known) -> datetime:
+    assert one.detail_at is not None
+    assert one.milestones_at is not None
+    return min(one.detail_at, one.milestones_at)
