@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from partner_pipelines.defs import audit, openmoove, resman, webhooks
+from partner_pipelines.defs import audit, marts, openmoove, resman, webhooks
 from partner_pipelines.defs.checks import CHECKS
 from partner_pipelines.defs.executors import EXECUTORS
 from partner_pipelines.defs.purge import build_purge_schedule, purge
@@ -18,7 +18,7 @@ from partner_pipelines.defs.sensors import dead_runs_are_failed
 from partner_pipelines.settings import load_settings
 
 _settings = load_settings()
-_tables = (*resman.TABLES, webhooks.DELIVERIES, *openmoove.TABLES, audit.CALLS, *audit.EVENTS)
+_tables = (*resman.TABLES, webhooks.DELIVERIES, *openmoove.TABLES, audit.CALLS, *audit.EVENTS, *marts.TABLES)
 
 defs = dg.Definitions(
     assets=[
@@ -26,6 +26,7 @@ defs = dg.Definitions(
         webhooks.webhook_deliveries,
         openmoove.openmoove_tables,
         audit.api_calls,
+        marts.marts,
         audit.build_runs(_tables),
     ],
     asset_checks=[
@@ -34,8 +35,9 @@ defs = dg.Definitions(
         webhooks.no_news_waits,
         webhooks.no_dead_letters,
         webhooks.webhooks_tell,
+        marts.active_properties_are_fresh,
     ],
-    jobs=[purge, webhooks.apply_job, webhooks.drift_job],
+    jobs=[purge, webhooks.apply_job, webhooks.drift_job, openmoove.idle_job, marts.marts_job],
     schedules=[
         *build_schedules(_settings.timezone),
         build_purge_schedule(_settings.timezone),

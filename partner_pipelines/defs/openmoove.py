@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from partner_pipelines.defs.audit import RUNS
 from partner_pipelines.defs.resources import PartnerHouse
 from partner_pipelines.defs.run_report import REQUESTS, asset_key
 from partner_pipelines.defs.table_assets import Event, report, sync_check_specs, table_spec
@@ -45,6 +46,14 @@ def openmoove_tables(context: dg.AssetExecutionContext, house: PartnerHouse) -> 
 
     scope = _SCOPES.get(context.run.tags.get(SCOPE, ""), "due")
     yield from report(context, house.work(context, lambda opened: sync_properties(opened, scope)))
+
+
+idle_job = dg.define_asset_job(
+    "look_at_done_sales",
+    selection=dg.AssetSelection.assets(*map(asset_key, (*TABLES, RUNS))),
+    tags={SCOPE: IDLE},
+    description="Syncs OpenMoove, and looks at sales that are long done with half of the budget that is left.",
+)
 
 
 @dg.asset_check(

@@ -18,7 +18,7 @@ from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.execution.api import execute_run_iterator  # the public execute_job names the run itself: too late
 from dagster._core.utils import make_new_run_id
 
-from partner_pipelines.defs import CODE_LOCATION, audit
+from partner_pipelines.defs import CODE_LOCATION, audit, marts
 from partner_pipelines.defs.dead_runs import mark_dead_runs
 from partner_pipelines.defs.home import open_instance, storage_errors
 from partner_pipelines.defs.openmoove import IDLE, SCOPE
@@ -87,7 +87,8 @@ def select_assets(selection: str | None) -> frozenset[dg.AssetKey]:
     """The assets that a selection names, and the run's last step. Raises UsageError."""
     graph = _definitions().resolve_asset_graph()
     if selection is None:
-        return frozenset(graph.executable_asset_keys)
+        # Marts are views: what a sync loads they show, whether somebody draws them or not
+        return frozenset(graph.executable_asset_keys) - set(map(asset_key, marts.TABLES))
     with warnings.catch_warnings():
         # `group:` and `*` work; Dagster only says that their syntax may still change
         warnings.simplefilter("ignore", dg.BetaWarning)

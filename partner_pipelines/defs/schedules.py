@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # no public name
 
-from partner_pipelines.defs import audit, openmoove
+from partner_pipelines.defs import audit, marts, openmoove
 from partner_pipelines.defs.run_report import asset_key
 
 SWITCH = "PARTNER_PIPELINES_SCHEDULES"
@@ -55,7 +56,13 @@ def default_sensor_status() -> dg.DefaultSensorStatus:
 
 def build_schedules(timezone: str) -> list[dg.ScheduleDefinition]:
     """A schedule for each job."""
-    return [_schedule(refresh, timezone) for refresh in REFRESHES]
+    idle = "Looks at OpenMoove's sales that are long done, each once in 30 days."
+    drawn = "Looks at the marts, judges them and draws their pictures."
+    return [
+        *(_schedule(refresh, timezone) for refresh in REFRESHES),
+        _schedule_of(openmoove.idle_job, "done_sales_daily", "30 3 * * *", timezone, idle),
+        _schedule_of(marts.marts_job, "marts_hourly", "10 * * * *", timezone, drawn),
+    ]
 
 
 def _schedule(refresh: Refresh, timezone: str) -> dg.ScheduleDefinition:
@@ -65,11 +72,17 @@ def _schedule(refresh: Refresh, timezone: str) -> dg.ScheduleDefinition:
         selection=dg.AssetSelection.assets(*map(asset_key, tables)),
         description=f"Refreshes {refresh.description}, and records the run.",
     )
+    return _schedule_of(job, refresh.schedule, refresh.cron, timezone, f"Refreshes {refresh.description}.")
+
+
+def _schedule_of(
+    job: UnresolvedAssetJobDefinition, name: str, cron: str, timezone: str, description: str
+) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
-        name=refresh.schedule,
+        name=name,
         job=job,
-        cron_schedule=refresh.cron,
+        cron_schedule=cron,
         execution_timezone=timezone,
-        description=f"Refreshes {refresh.description}.",
+        description=description,
         default_status=default_schedule_status(),
     )

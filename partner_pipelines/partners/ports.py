@@ -29,6 +29,7 @@ class RateWords:
     remaining: int | None = None
     reset_after_seconds: float | None = None
     retry_after_seconds: float | None = None
+    limit: int | None = None
 
 
 class RequestBudget(Protocol):

@@ -27,7 +27,8 @@ def read_rate_words(headers: httpx.Headers) -> RateWords:
         return RateWords()
     partner_now = _unix_time(headers.get("date")) or time.time()
     return RateWords(
-        remaining=_remaining(headers.get("x-ratelimit-remaining")),
+        limit=_count(headers.get("x-ratelimit-limit")),
+        remaining=_count(headers.get("x-ratelimit-remaining")),
         reset_after_seconds=_until(_number(headers.get("x-ratelimit-reset")), partner_now),
         retry_after_seconds=_retry_after(headers.get("retry-after"), partner_now),
     )
@@ -51,7 +52,7 @@ def _until(moment: float | None, partner_now: float) -> float | None:
     return max(seconds, 0.0) if seconds <= LONGEST_BELIEVED_SECONDS else None
 
 
-def _remaining(text: str | None) -> int | None:
+def _count(text: str | None) -> int | None:
     number = _number(text)
     return int(number) if number is not None and 0 <= number < 10**9 else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from partner_pipelines.settings.declared import About, Declared
 from partner_pipelines.settings.secret_references import TAKES as TAKES_SECRET
@@ -161,6 +161,13 @@ class OpenMooveOptions(Declared):
     list_max_age: Annotated[
         Duration, About("how old the list may get before it is due", takes=TAKES_DURATION, default="1h")
     ] = timedelta(hours=1)
+    fresh_within: Annotated[
+        Duration,
+        About(
+            "the target of freshness: a share of the active properties is younger", takes=TAKES_DURATION, default="24h"
+        ),
+    ] = timedelta(hours=24)
+    fresh_share: Annotated[float, Field(ge=0, le=1), About("that share", takes="a number from 0 to 1")] = 0.95
 
 
 class OpenMooveConnection(OpenMooveOptions):

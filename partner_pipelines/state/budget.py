@@ -42,6 +42,18 @@ ANSWER_AGE_SECONDS = 30.0
 """How old the partner's count may be when we read it: what left our windows since then is still in its own."""
 
 
+def kept_places(limit: RateLimit, limits: Sequence[RateLimit]) -> int:
+    """How many places of this one of the limits are for first-class requests only."""
+    longest = max(each.seconds for each in limits)
+    return KEPT if limit.seconds == longest and limit.count > 2 * KEPT else 0
+
+
+def sustained_per_hour(limits: Sequence[RateLimit]) -> float | None:
+    """How many ordinary requests an hour takes in the long run; None where there is no limit."""
+    rates = [(limit.count - kept_places(limit, limits)) / limit.seconds * 3600 for limit in limits]
+    return min(rates, default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
     """The right to send one request, until its deadline."""
@@ -107,10 +119,7 @@ class Ledger:
 
     def _places_left(self, file: LedgerFile, limit: RateLimit, now: float) -> int:
         used = file.count_since(now - limit.seconds - self._margin) + len(file.in_flight)
-        return limit.count - self._kept(limit) - used
-
-    def _kept(self, limit: RateLimit) -> int:
-        return KEPT if limit.seconds == self._longest and limit.count > 2 * KEPT else 0
+        return limit.count - kept_places(limit, self._limits) - used
 
     def learn(
         self,
@@ -149,7 +158,7 @@ class Ledger:
         for limit in self._limits:
             free = limit.count - len(file.in_flight)
             if not first_class:
-                free -= self._kept(limit)
+                free -= kept_places(limit, self._limits)
             # With no place but those of requests in flight, the first of them may be settled now at the earliest.
             occupied_from = file.newest(free) if free > 0 else now
             waits.append(occupied_from + limit.seconds + self._margin - now)

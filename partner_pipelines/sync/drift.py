@@ -37,7 +37,7 @@ def sample_drift(house: House) -> Drift:
     """
     found = Drift()
     for connection in house.settings.openmoove:
-        sampled = _sample(house, connection.name) if connection.webhook_secrets else []
+        sampled = _sample(house, connection)
         if sampled:
             _compare(house, connection, sampled, found)
     if found.compared:
@@ -45,10 +45,15 @@ def sample_drift(house: House) -> Drift:
     return found
 
 
-def _sample(house: House, connection: str) -> list[int]:
+def _sample(house: House, connection: OpenMooveConnection) -> list[int]:
+    """Of a connection that receives webhooks; half of what its budget has left at most: idle work."""
+    if not connection.webhook_secrets:
+        return []
     with house.warehouse.session() as session:
-        values = {"connection": connection, "reason": REASON, **moments()}
-        return [property_id for (property_id,) in execute(session.database, sql("sample_drift"), values).fetchall()]
+        values = {"connection": connection.name, "reason": REASON, **moments()}
+        found = [property_id for (property_id,) in execute(session.database, sql("sample_drift"), values).fetchall()]
+    left = house.places_left(connection)
+    return found if left is None else found[: left // 2]
 
 
 def _compare(house: House, connection: OpenMooveConnection, sampled: Sequence[int], found: Drift) -> None:

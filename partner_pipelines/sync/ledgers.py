@@ -25,6 +25,7 @@ class SharedLedger:
         if words != RateWords():
             self._ledger.learn(
                 remaining=words.remaining,
+                limit=words.limit,
                 reset_after_seconds=words.reset_after_seconds,
                 retry_after_seconds=words.retry_after_seconds,
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
@@ -17,6 +17,7 @@ from typing import Literal
 from partner_pipelines.clock import now
 from partner_pipelines.models.openmoove import ListedProperty
 from partner_pipelines.partners.caller import Answer
+from partner_pipelines.partners.openmoove.operations import PAGE_SIZE
 from partner_pipelines.partners.openmoove.plan import (
     Ages,
     Known,
@@ -29,6 +30,7 @@ from partner_pipelines.partners.openmoove.plan import (
 )
 from partner_pipelines.partners.rows import Page
 from partner_pipelines.settings import OpenMooveConnection
+from partner_pipelines.state.budget import sustained_per_hour
 from partner_pipelines.state.claims import FREE, Claims, Share
 from partner_pipelines.state.landing import LandedAnswer
 from partner_pipelines.sync.house import House
@@ -38,6 +40,7 @@ from partner_pipelines.sync.property_fetch import FetchTally, Gone, fetch_all, l
 from partner_pipelines.sync.results import SyncOutcome
 from partner_pipelines.sync.shared_works import LIST, SharedWorks
 from partner_pipelines.sync.tally import COME_LATER, Tally
+from partner_pipelines.warehouse.backlog import backlog_of, is_recorded, record_backlog
 from partner_pipelines.warehouse.decompose import Origin, land_gone, land_properties
 from partner_pipelines.warehouse.gone import GoneRows, gone_candidates, too_many_gone
 from partner_pipelines.warehouse.known import known_properties
@@ -85,22 +88,40 @@ class _ConnectionSync:
         self._known: list[Known] = []
         self._told: dict[int, Told] = {}
         self._missing: list[int] = []
+        self._left: list[Work] = []
 
     def run(self) -> None:
         """What an earlier run landed, the list, then what is due. A list that is cut short stays due."""
         merge(self._house, self._name, self._tally)
         self._look()
+        list_is_left = False
         try:
             if self._scope != "told":
                 self._list_once()
         except COME_LATER as error:
-            left = Counter(work.reason for work in self._plan())
-            self._tally.leave(self._name, left + Counter(list=1))
+            self._left, list_is_left = self._plan(), True
             self._tally.notify(self._name, error)
-            return
+        else:
+            self._fetch_all()
+        self._book_backlog(list_is_left=list_is_left)
+
+    def _fetch_all(self) -> None:
         done_elsewhere = self._fetch(self._plan())
         if done_elsewhere:
             self._fetch(self._told_again(done_elsewhere))
+
+    def _book_backlog(self, *, list_is_left: bool) -> None:
+        """For the run, and for `marts.openmoove_backlog`: there not of a run that planned nothing but the news."""
+        left = backlog_of(self._left, pages=-(-len(self._known) // PAGE_SIZE) if list_is_left else None)
+        if left:
+            self._tally.leave(self._name, {one.reason: one.properties or 1 for one in left})
+        if self._scope == "told":
+            return
+        rate = sustained_per_hour(self._connection.rate_limits)
+        with self._house.warehouse.session() as session:
+            if not is_recorded(session.database, self._name, left, rate):
+                with session.transaction() as database:
+                    record_backlog(database, self._name, left, rate)
 
     def _look(self, finished: Listing | None = None) -> None:
         """What the warehouse knows, the listing that has just finished included."""
@@ -235,8 +256,7 @@ class _ConnectionSync:
         return False
 
     def _book(self, fetched: FetchTally, works: SharedWorks) -> None:
-        if fetched.backlog:
-            self._tally.leave(self._name, fetched.backlog)
+        self._left += fetched.left
         for holder, count in works.holders.items():
             self._tally.with_others(self._name, f"{holder} is at {count:,} properties")
         if fetched.first is not None:

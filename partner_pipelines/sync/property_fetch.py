@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -80,11 +79,11 @@ class Fetched:
 class FetchTally:
     """How the fetching went.
 
-    `backlog` counts what is left by reason, `in_a_row` how many failed one after another, `first` is the first error.
+    `left` is what is left to do, `in_a_row` how many failed one after another, `first` is the first error.
     """
 
     gone: list[Gone] = field(default_factory=list)
-    backlog: Counter[str] = field(default_factory=Counter)
+    left: list[Work] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     in_a_row: int = 0
     first: APIError | None = None
@@ -167,7 +166,7 @@ def fetch_all(
         for one in results:
             _count(one, tally)
     works.sort_out()
-    tally.backlog.update(work.reason for work in works.left)
+    tally.left.extend(works.left)
     return tally
 
 
@@ -185,7 +184,7 @@ def _count(one: Fetched, tally: FetchTally) -> None:
     if one.error is not None and not isinstance(one.error, APIError):
         raise one.error
     tally.first = tally.first or one.error
-    tally.backlog[one.work.reason] += 1
+    tally.left.append(one.work)
     if one.error is not None and not isinstance(one.error, _NO_FAILURE):
         tally.failures.append(one.error.message)
         tally.in_a_row += 1

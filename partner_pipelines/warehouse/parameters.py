@@ -18,11 +18,12 @@ from duckdb import DuckDBPyConnection
 from partner_pipelines.clock import latest_proof, now
 from partner_pipelines.warehouse.memory_file import json_lines
 
-Value = str | int | datetime | list[str] | None
+Value = str | int | float | datetime | list[str] | None
 
 _TYPES: dict[type, str] = {
     str: "VARCHAR",
     int: "BIGINT",
+    float: "DOUBLE",
     datetime: "TIMESTAMPTZ",
     list: "VARCHAR[]",
     type(None): "VARCHAR",

@@ -12,6 +12,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from partner_pipelines.errors import NewerSchemaError
+from partner_pipelines.warehouse.marts import mart_statements
 from partner_pipelines.warehouse.parameters import execute
 from partner_pipelines.warehouse.sql_files import sql
 from partner_pipelines.warehouse.statements import create_statements, quoted
@@ -116,7 +117,8 @@ def _statements() -> tuple[str, ...]:
             ),
         )
     )
-    return (*own, *(statement for table in TABLES.values() for statement in create_statements(table)))
+    tables = (statement for table in TABLES.values() for statement in create_statements(table))
+    return (*own, *tables, *mart_statements())
 
 
 @lru_cache(maxsize=1)

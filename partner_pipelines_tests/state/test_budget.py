@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from partner_pipelines.models.rate_limit import RateLimit, parse_rate_limits
-from partner_pipelines.state.budget import KEPT, URGENT_SECONDS, Slot
+from partner_pipelines.state.budget import KEPT, URGENT_SECONDS, Slot, sustained_per_hour
 from partner_pipelines_tests.state.support_ledger import MARGIN, FakeClock, open_ledger, send, wait_of
 
 
@@ -189,3 +189,37 @@ def test_what_left_our_window_while_the_answer_travelled_is_not_taken_for_somebo
     clock.now += 60 + MARGIN
     ledger.learn(remaining=0)  # counted by the partner just before
     assert send(ledger, 99) == 10
+
+
+# What is left, and how much an hour gives
+
+
+def test_what_is_left_is_what_ordinary_requests_may_take_of_the_longest_window(path: Path, clock: FakeClock) -> None:
+    ledger = open_ledger(path, clock, "100/3600,30/60")
+    assert ledger.left() == 100 - KEPT
+    assert send(ledger, 99) == 30
+    assert ledger.left() == 100 - KEPT - 30
+    slot = ledger.take(deadline_seconds=60.0, first_class=True)
+    assert isinstance(slot, float)
+    clock.now += 60 + MARGIN
+    assert isinstance(ledger.take(deadline_seconds=60.0), Slot)
+    assert ledger.left() == 100 - KEPT - 31
+    clock.now += 3600 + MARGIN
+    assert ledger.left() == 100 - KEPT - 1, "the one in flight counts from its deadline"
+
+
+def test_nothing_is_left_where_the_partner_says_wait_and_never_less_than_nothing(path: Path, clock: FakeClock) -> None:
+    ledger = open_ledger(path, clock, "50/3600")
+    assert send(ledger, 50, first_class=True) == 50
+    assert ledger.left() == 0
+    clock.now += 3600 + MARGIN
+    ledger.learn(retry_after_seconds=10)
+    assert ledger.left() == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "rate"),
+    [("1000/3600,100/60", 980), ("1000/30,100/0.5", 980 * 120), ("100/60", 80 * 60), ("30/60", 1800), ("", None)],
+)
+def test_how_many_ordinary_requests_an_hour_gives(limits: str, rate: float | None) -> None:
+    assert sustained_per_hour(parse_rate_limits(limits)) == (None if rate is None else pytest.approx(rate))

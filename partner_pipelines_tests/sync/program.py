@@ -20,7 +20,7 @@ from partner_pipelines.state.stop import StopSignal
 from partner_pipelines.sync import house as house_module
 from partner_pipelines.sync.audit import load_calls
 from partner_pipelines.sync.house import House, open_house
-from partner_pipelines.sync.openmoove import sync_properties
+from partner_pipelines.sync.openmoove import Scope, sync_properties
 from partner_pipelines.sync.resman import sync_kind
 from partner_pipelines.warehouse.reading import open_published
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from partner_pipelines_tests.sandbox_process import SandboxProcess
 
 PROPERTIES = "properties"
+SCOPES: Mapping[str, Scope] = {PROPERTIES: "due", "idle": "idle", "told": "told"}
 KINDS = ("units", "leads", "employees", "documents")
 EVERYTHING = (PROPERTIES, *KINDS, "calls")
 
@@ -158,8 +159,8 @@ class Program:
 
 def sync_one(house: House, what: str) -> SyncOutcome:
     """One asset's work, by a word of EVERYTHING."""
-    if what == PROPERTIES:
-        return sync_properties(house)
+    if what in SCOPES:
+        return sync_properties(house, SCOPES[what])
     return load_calls(house) if what == "calls" else sync_kind(house, what)
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
+from partner_pipelines.state.budget import KEPT
+from partner_pipelines.warehouse.connection import Warehouse
 from partner_pipelines_tests.sandbox_process import SandboxProcess, wait_until
 from partner_pipelines_tests.sync.expected import differences, openmoove_tables, sandbox_tables
 from partner_pipelines_tests.sync.program import AT_ONCE, LIST_DUE, Program
+from partner_pipelines_tests.sync.test_due import set_all
+from partner_pipelines_tests.sync.webhooks import UPDATED, apply, body, receive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,6 +144,56 @@ def test_a_budget_that_is_spent_lets_the_list_wait_too(tmp_path: Path) -> None:
         assert second.log == []
         assert second.backlog["openmoove"].keys() == {"list", "new"}
         assert throttled(sandbox) == 0
+        program.close()
+
+
+def test_what_is_left_stands_in_the_warehouse_until_it_is_done(tmp_path: Path) -> None:
+    with SandboxProcess.start("--properties", "40", "--rate-limits", "60/3") as sandbox:
+        program = Program(sandbox, tmp_path / "data", PARTNER_MAX_WAIT_SECONDS="0")
+        left = program.sync("properties").backlog["openmoove"]["new"]
+        (row,) = program.query("FROM marts.openmoove_backlog")
+        assert (row["connection"], row["reason"], row["properties"]) == ("openmoove", "new", left)
+        assert 2 * left - 1 <= row["requests"] <= 2 * left
+        # 40 of 60 places in 3 seconds are for ordinary requests: 48,000 an hour
+        assert row["hours"] == pytest.approx(row["requests"] / 48_000)
+        # A run that asks for news alone says nothing of the rest
+        program.sync("told")
+        assert program.query("FROM marts.openmoove_backlog") == [row]
+        wait_until(lambda: program.sync("properties").backlog == {}, 60)
+        assert program.query("FROM marts.openmoove_backlog") == []
+        program.close()
+
+
+def test_news_is_asked_about_though_ordinary_work_has_spent_the_budget(tmp_path: Path) -> None:
+    with SandboxProcess.start("--properties", "40", "--rate-limits", "60/600") as sandbox:
+        program = Program(sandbox, tmp_path / "data", PARTNER_MAX_WAIT_SECONDS="0")
+        assert len(program.sync("properties").log) == 60 - KEPT
+        receive(program, body(UPDATED, 40, datetime.now(UTC), property={"id": 40}))
+        apply(program)
+        assert program.sync("told").asked("detail") == [40]
+        again = program.sync("properties")
+        assert again.log == []
+        assert throttled(sandbox) == 0
+        program.close()
+
+
+def test_sales_that_are_long_done_are_looked_at_with_half_of_what_is_left(tmp_path: Path) -> None:
+    with SandboxProcess.start("--properties", "40", "--rate-limits", "120/600") as sandbox:
+        set_all(sandbox, dict.fromkeys(range(1, 31), (40, 20)))
+        program = Program(sandbox, tmp_path / "data", PARTNER_MAX_WAIT_SECONDS="0")
+        assert program.sync("properties").backlog == {}
+        with Warehouse(program.data).writing() as database:
+            database.execute(
+                "UPDATE openmoove.properties SET detail_fetched_at = now() - INTERVAL 31 DAY, "
+                "milestones_fetched_at = now() - INTERVAL 31 DAY WHERE id <= 30"
+            )
+        assert program.sync("properties").log == []
+        # 100 ordinary places, 81 of them taken: of 19 that are left 9 may be spent, 2 for each
+        looked_at = program.sync("idle")
+        assert looked_at.asked("detail") == looked_at.asked("milestones") == [1, 2, 3, 4]
+        assert set(program.column("SELECT DISTINCT reason FROM audit.api_calls")) >= {"list", "new"}
+        assert {call["reason"] for call in program.calls("run_id = 'run-3'")} == {"frozen_audit"}
+        assert looked_at.backlog == {}
         program.close()
 
 

@@ -30,7 +30,7 @@ def test_the_documents_own_headers_are_read_against_the_answers_date() -> None:
         x_ratelimit_remaining="999",
         x_ratelimit_reset="1641998400",
     )
-    assert said == RateWords(remaining=999, reset_after_seconds=60.0)
+    assert said == RateWords(limit=1000, remaining=999, reset_after_seconds=60.0)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("120", 120.0), ("0", 0.0), (" 7 ", 7.0), ("1.5", 1.5)])

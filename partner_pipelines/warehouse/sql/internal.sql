@@ -40,3 +40,13 @@ CREATE TABLE IF NOT EXISTS internal.trail_events (
     facts       JSON NOT NULL
 );
 COMMENT ON TABLE internal.trail_events IS 'one row per event of the audit trail that is no call (token, scope)';
+
+CREATE TABLE IF NOT EXISTS internal.backlog (
+    connection        VARCHAR NOT NULL,
+    reason            VARCHAR NOT NULL,
+    properties        BIGINT,
+    requests          BIGINT NOT NULL,
+    requests_per_hour DOUBLE,
+    as_of             TIMESTAMPTZ NOT NULL
+);
+COMMENT ON TABLE internal.backlog IS 'one row per connection and reason: what the last sync that planned everything left to fetch';

@@ -1,0 +1,126 @@
+"""The marts as assets. They are views, always as new as the tables: a materialization looks at them and draws."""
+
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from partner_pipelines.defs.audit import RUNS
+from partner_pipelines.defs.columns import described_columns
+from partner_pipelines.defs.published import published_columns, query, query_each
+from partner_pipelines.defs.resources import current_data, current_settings, sentences_only
+from partner_pipelines.defs.run_report import ROWS, asset_key
+from partner_pipelines.defs.table_assets import OWNERS
+from partner_pipelines.state.data_directory import DataDirectory
+from partner_pipelines.warehouse.marts import MARTS, Mart
+from partner_pipelines.warehouse.statements import literal
+
+GROUP = "marts"
+TABLES = tuple(mart.table for mart in MARTS)
+FRESHNESS = "marts.openmoove_freshness"
+
+
+def _spec(mart: Mart) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        asset_key(mart.table),
+        group_name=GROUP,
+        description=(
+            f"{mart.grain.capitalize()}.\n\nSource: {', '.join(mart.sources)}.\n\n"
+            "Refresh: a view, as new as the tables; its picture is drawn every hour."
+        ),
+        owners=OWNERS,
+        kinds={"duckdb"},
+        tags={"personal_data": "none"},
+        deps=[asset_key(source) for source in mart.sources],
+        metadata={"dagster/table_name": mart.table},
+        skippable=True,
+    )
+
+
+@dg.multi_asset(name="marts", specs=[_spec(mart) for mart in MARTS], can_subset=True)
+def marts(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+    """Counts the rows of each, and draws those that have a picture."""
+    data = current_data()
+    for mart in MARTS:
+        if asset_key(mart.table) not in context.selected_asset_keys:
+            continue
+        with sentences_only(context):
+            metadata = _facts(data, mart.table)
+            if mart.table in _PICTURES:
+                metadata["picture"] = _shown(_PICTURES[mart.table](data))
+        yield dg.MaterializeResult(asset_key=asset_key(mart.table), metadata=metadata)
+
+
+def _facts(data: DataDirectory, table: str) -> dict[str, dg.MetadataValue]:
+    ((rows,),) = query(data, f"SELECT count(*) FROM {table}")  # noqa: S608 - a name of ours
+    columns = described_columns(published_columns(data, table))
+    return {ROWS: dg.MetadataValue.int(rows), "dagster/column_schema": dg.MetadataValue.table_schema(columns)}
+
+
+def _shown(picture: bytes) -> dg.MetadataValue:
+    return dg.MetadataValue.md(f"![picture](data:image/png;base64,{base64.b64encode(picture).decode()})")
+
+
+_AGES = """
+    SELECT connection, list(detail_age_hours ORDER BY detail_age_hours NULLS LAST)
+    FROM marts.openmoove_property_freshness WHERE NOT frozen GROUP BY ALL ORDER BY ALL
+"""
+_LEFT = "SELECT connection, reason, requests FROM marts.openmoove_backlog ORDER BY ALL"
+_CLEAR = "SELECT connection, hours_until_clear FROM marts.openmoove_freshness ORDER BY ALL"
+
+
+def _draw_freshness(data: DataDirectory) -> bytes:
+    from partner_pipelines.pictures.freshness import Freshness, draw_freshness  # noqa: PLC0415 - for who draws
+
+    ages, left, clear = query_each(data, [_AGES, _LEFT, _CLEAR])
+    ages_of, clear_of = dict(ages), dict(clear)
+    backlog: dict[str, dict[str, float]] = {}
+    for connection, reason, requests in left:
+        backlog.setdefault(connection, {})[reason] = requests
+    found = [
+        Freshness(name, ages_of.get(name, []), backlog.get(name, {}), clear_of.get(name))
+        for name in sorted(clear_of | backlog)
+    ]
+    return draw_freshness(found, data.dagster / "matplotlib")
+
+
+_PICTURES: Mapping[str, Callable[[DataDirectory], bytes]] = {FRESHNESS: _draw_freshness}
+
+
+@dg.asset_check(
+    asset=asset_key(FRESHNESS),
+    name="active_properties_are_fresh",
+    description="Of each connection, as large a share as OPENMOOVE_FRESH_SHARE is younger than OPENMOOVE_FRESH_WITHIN",
+)
+def active_properties_are_fresh(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    """A warning only: under a quota a first sync takes hours, and the backlog says how many."""
+    offending: dict[str, Any] = {}
+    with sentences_only(context):
+        for connection in current_settings().openmoove:
+            hours = connection.fresh_within.total_seconds() / 3600
+            share = _fresh_share(current_data(), connection.name, hours)
+            if share is not None and share < connection.fresh_share:
+                offending[connection.name] = {"share": round(share, 4), "target": connection.fresh_share}
+    return dg.AssetCheckResult(
+        passed=not offending,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"offending": len(offending), "examples": dg.MetadataValue.json(offending)},
+    )
+
+
+def _fresh_share(data: DataDirectory, connection: str, hours: float) -> float | None:
+    """None where there is no active property."""
+    ((fresh, active),) = query(
+        data,
+        f"SELECT count(*) FILTER (detail_age_hours < {hours!r}), count(*) FROM marts.openmoove_property_freshness "  # noqa: S608 - a setting, a literal
+        f"WHERE NOT frozen AND connection = {literal(connection)}",
+    )
+    return fresh / active if active else None
+
+
+marts_job = dg.define_asset_job(
+    "draw_marts",
+    selection=dg.AssetSelection.assets(*map(asset_key, (*TABLES, RUNS))),
+    description="Looks at the marts, judges them, draws their pictures, and records the run.",
+)

@@ -1,0 +1,45 @@
+"""What analysts ask, as views: always as new as the published file, and no work for a sync."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from partner_pipelines.warehouse.sql_files import sql
+
+SCHEMA = "marts"
+
+
+@dataclass(frozen=True, slots=True)
+class Mart:
+    """One view, `marts.NAME`, in `sql/marts/NAME.sql`. `sources`: the tables and views that it reads."""
+
+    name: str
+    sources: tuple[str, ...]
+
+    @property
+    def table(self) -> str:
+        """Its name in the warehouse."""
+        return f"{SCHEMA}.{self.name}"
+
+    @property
+    def grain(self) -> str:
+        """What a row of it is: the first words of the file."""
+        return self.statements.removeprefix("-- ").split("\n", 1)[0].rstrip(".")
+
+    @property
+    def statements(self) -> str:
+        """What makes the view and describes it."""
+        return sql(f"{SCHEMA}/{self.name}")
+
+
+MARTS = (
+    Mart("openmoove_property_freshness", ("openmoove.properties", "openmoove.milestones")),
+    Mart("openmoove_backlog", ("openmoove.properties",)),
+    Mart("openmoove_freshness", ("marts.openmoove_property_freshness", "marts.openmoove_backlog")),
+)
+"""In the order in which they are made: a view may read those before it."""
+
+
+def mart_statements() -> tuple[str, ...]:
+    """The schema and every view."""
+    return (f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}", *(mart.statements for mart in MARTS))
