@@ -31,8 +31,8 @@ from partner_pipelines.sync.purge import PURGE_LOCK
 from partner_pipelines.warehouse.connection import Warehouse
 
 _LEFT_OUT = {
-    *("state/tokens", "state/budget", "state/runs", "state/sandbox.json"),
-    *("dagster/logs", "webhooks/receiver.log", "demo", "warehouse"),
+    *("state/tokens", "state/budget", "state/claims", "state/runs", "state/sandbox.json"),
+    *("dagster/logs", "dagster/matplotlib", "webhooks/receiver.log", "demo", "warehouse"),
 }
 _LATER = {"state/vault", "audit"}
 _FIRST = ("webhooks/inbox", "webhooks/claimed", "state/landing")
