@@ -7,7 +7,6 @@ them reads the list, and each property is asked for by one of them (`state/claim
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,8 +14,6 @@ from functools import partial
 from typing import Literal
 
 from partner_pipelines.clock import now
-from partner_pipelines.models.openmoove import ListedProperty
-from partner_pipelines.partners.caller import Answer
 from partner_pipelines.partners.openmoove.operations import PAGE_SIZE
 from partner_pipelines.partners.openmoove.plan import (
     Ages,
@@ -28,7 +25,6 @@ from partner_pipelines.partners.openmoove.plan import (
     plan,
     told_works,
 )
-from partner_pipelines.partners.rows import Page
 from partner_pipelines.settings import OpenMooveConnection
 from partner_pipelines.state.budget import sustained_per_hour
 from partner_pipelines.state.claims import FREE, Claims, Share
@@ -37,23 +33,19 @@ from partner_pipelines.sync.house import House
 from partner_pipelines.sync.loading import finish, merge, open_lander
 from partner_pipelines.sync.pace import Pace
 from partner_pipelines.sync.property_fetch import FetchTally, Gone, fetch_all, landed
+from partner_pipelines.sync.property_list import PROPERTIES, PropertyList
 from partner_pipelines.sync.results import SyncOutcome
-from partner_pipelines.sync.shared_works import LIST, SharedWorks
+from partner_pipelines.sync.shared_works import SharedWorks
 from partner_pipelines.sync.tally import COME_LATER, Tally
 from partner_pipelines.warehouse.backlog import backlog_of, is_recorded, record_backlog
-from partner_pipelines.warehouse.decompose import Origin, land_gone, land_properties
+from partner_pipelines.warehouse.decompose import Origin, land_gone
 from partner_pipelines.warehouse.gone import GoneRows, gone_candidates, too_many_gone
 from partner_pipelines.warehouse.known import known_properties
 from partner_pipelines.warehouse.listings import Listing, last_listing_started, record_listing
 from partner_pipelines.warehouse.webhooks import due_properties, forget_due, record_clock
 
-PROPERTIES = "openmoove.properties"
 TABLES = (PROPERTIES, "openmoove.sellers", "openmoove.team_members", "openmoove.milestones")
-MERGE_AFTER_PAGES = 400
 MERGE_AFTER_ANSWERS = 5_000
-_LOOK_SECONDS = 0.2
-"""How often one who waits for another's list looks."""
-
 Scope = Literal["told", "due", "idle"]
 """What a sync asks for: what webhooks told, all that is due, or beyond that what nothing made due."""
 
@@ -83,6 +75,7 @@ class _ConnectionSync:
         self._share = share
         self._scope = scope
         self._client = house.openmoove(connection)
+        self._list = PropertyList(house, connection.name, tally, share, self._client)
         self._ages = Ages(connection.list_max_age, connection.active_max_age, connection.milestones_max_age)
         self._listed_at: datetime | None = None
         self._known: list[Known] = []
@@ -132,7 +125,7 @@ class _ConnectionSync:
             self._listed_at = last_listing_started(session.database, PROPERTIES, self._name)
             self._known = known_properties(session.database, self._name)
             self._told = due_properties(session.database, self._name)
-            listed = self._listing(self._listed_at) if self._listed_at is not None else None
+            listed = self._list.listing(self._listed_at) if self._listed_at is not None else None
             self._missing = gone_candidates(session.database, listed) if listed is not None else []
 
     def _look_again(self) -> None:
@@ -141,53 +134,25 @@ class _ConnectionSync:
         self._look()
 
     def _list_once(self) -> None:
-        """The list is read where it is due, by one process at a time; others wait a while for it, and share it."""
+        """The list is read where it is due, by us or by another process that is at it."""
         if not is_due(self._listed_at, self._ages.listing, now()):
             return
-        waited_until = time.monotonic() + self._house.settings.max_wait_seconds
-        while True:
-            with self._share.claiming() as claiming:
-                standing = claiming.standings([LIST]).get(LIST, FREE)
-                if standing == FREE:
-                    claiming.claim([LIST])
-            if standing == FREE:
-                self._read_list()
-                return
-            if standing.done:
-                self._look_again()
-                return
-            if time.monotonic() > waited_until:
-                assert standing.holder is not None
-                self._tally.with_others(self._name, f"{standing.holder} is reading the list")
-                return
-            self._house.stop.wait(_LOOK_SECONDS)
+        standing = self._list.claim()
+        if standing == FREE:
+            self._read_list()
+        elif standing.holder is not None:
+            self._tally.with_others(self._name, f"{standing.holder} is reading the list")
+        else:
+            self._look_again()
 
     def _read_list(self) -> None:
-        read: list[str] = []
+        recorded = False
         try:
-            listing = self._list()
-            if self._tally.has_failed(self._name):
-                self._look()
-                return
+            listing = self._list.read()
             self._look(listing)
-            read = [LIST]
+            recorded = listing is not None
         finally:
-            self._share.settle(done=read, freed=[LIST])
-
-    def _list(self) -> Listing:
-        started_at = now()
-        with open_lander(self._house, self._name, self._tally, MERGE_AFTER_PAGES) as lander:
-            rows = lander.put_pages(self._client.list_pages(), self._land_pages, lambda got: len(got[0].rows.items))
-        return self._listing(started_at, rows)
-
-    def _listing(self, started_at: datetime, rows: int = 0) -> Listing:
-        return Listing(PROPERTIES, self._name, started_at, now(), rows, run_id=self._house.run_id)
-
-    def _land_pages(self, pages: Sequence[tuple[Page[ListedProperty], Answer]]) -> list[LandedAnswer]:
-        return [
-            land_properties(self._house.tokeniser, Origin(self._name, answer.request_id, answer.started_at), page.rows)
-            for page, answer in pages
-        ]
+            self._list.give_back(recorded=recorded)
 
     def _plan(self) -> list[Work]:
         if self._scope == "told":

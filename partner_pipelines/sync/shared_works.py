@@ -11,7 +11,6 @@ from typing import Protocol
 from partner_pipelines.partners.openmoove.plan import Work
 from partner_pipelines.state.claims import FREE, Holder, Share, Standing
 
-LIST = "list"
 _WINDOW = 50
 
 
