@@ -6,6 +6,7 @@ import argparse
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from measure import BARE_PYTHON, EMPTY_RUN, HERE, PROGRAM, Run, Way, interleaved, run
@@ -63,7 +64,14 @@ def _ways(partner: OpenMooveSandbox, names: tuple[str, ...], repetitions: int) -
             "dlt_parallelized": _dlt(partner, database, "--parallelized"),
             "dlt_workers": _dlt(partner, database, "--parallelized", "--workers", "16"),
         }
-        return interleaved({name: ways[name] for name in names}, _environ(partner, data), repetitions)
+        found = interleaved({name: ways[name] for name in names}, _environ(partner, data), repetitions)
+        _refuse_incomplete(_environ(partner, data), partner.properties)
+        return found
+
+
+def _refuse_incomplete(environ: Mapping[str, str], properties: int) -> None:
+    if not is_complete(environ, properties):
+        sys.exit(f"a first sync of {properties} properties is not complete")
 
 
 def _dlt(partner: OpenMooveSandbox, database: Path, *options: str) -> Way:
@@ -166,7 +174,6 @@ def _first_sync_of(size: int) -> Run:
     with openmoove(size) as partner, tempfile.TemporaryDirectory() as folder:
         environ = _environ(partner, Path(folder) / "data")
         found = run(Way([*PROGRAM, "sync"]), environ)
-        if not is_complete(environ, size):
-            sys.exit(f"a first sync of {size} properties is not complete")
+        _refuse_incomplete(environ, size)
     sys.stderr.write(f"{size} properties: {found.seconds:.1f} s, {found.peak_mib:.0f} MiB\n")
     return found

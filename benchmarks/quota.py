@@ -38,17 +38,14 @@ def one_process(options: argparse.Namespace) -> str:
         complete = is_complete(environ, options.properties)
         arrivals, refused = partner.arrivals(), _refused(partner)
     counts = windows(arrivals, WINDOW)
-    full = [count / LIMIT for count in counts[:-1]]
-    least = -(-partner.plain_requests // (LIMIT - KEPT))
     return part(
         "OpenMoove under its quota",
         f"{options.properties:,} properties under {LIMITS}, the partner's quota of an hour in {WINDOW:g} seconds, by "
         f"syncs one after the other, each begun when the next place is near: {syncs} syncs, {seconds:.0f} s. A window "
         f"is {WINDOW:g} s from its first request; all but the last are full ones.",
         table(["window", "requests"], [[str(number), f"{count:,}"] for number, count in enumerate(counts, 1)]),
-        f"{_completeness(complete)} in {len(counts)} windows (aim: {least}), of each full one at least "
-        f"{min(full, default=0):.1%} spent (aim: 96 %), {refused} answers 429 (aim: none), {len(arrivals):,} requests "
-        f"(aim: {partner.plain_requests:,}). {_sliding(arrivals)}",
+        f"{_completeness(complete)} {_in_windows(partner, counts)}, {refused} answers 429 (aim: none), "
+        f"{len(arrivals):,} requests (aim: {partner.plain_requests:,}). {_sliding(arrivals)}",
     )
 
 
@@ -66,8 +63,8 @@ def four_processes(options: argparse.Namespace) -> str:
         f"OpenMoove under its quota, {PROCESSES} processes at once",
         f"The same on one data directory and one key: each process repeats its sync until it has no backlog, {syncs} "
         f"syncs in all. Requests a window: {', '.join(f'{count:,}' for count in counts)}.",
-        f"{_completeness(complete)} with {len(arrivals):,} requests, {more:+.1%} (aim: at most "
-        f"{partner.plain_requests:,} + 2 %), {refused} answers 429 (aim: none). {_sliding(arrivals)}",
+        f"{_completeness(complete)} {_in_windows(partner, counts)}, with {len(arrivals):,} requests, {more:+.1%} (aim: "
+        f"at most {partner.plain_requests:,} + 2 %), {refused} answers 429 (aim: none). {_sliding(arrivals)}",
     )
 
 
@@ -98,6 +95,12 @@ def _refused(partner: OpenMooveSandbox) -> int:
 
 def _completeness(complete: bool) -> str:
     return "Complete" if complete else "NOT complete"
+
+
+def _in_windows(partner: OpenMooveSandbox, counts: Sequence[int]) -> str:
+    least = -(-partner.plain_requests // (LIMIT - KEPT))
+    share = min(counts[:-1], default=0) / LIMIT
+    return f"in {len(counts)} windows (aim: {least}), of each full one at least {share:.1%} spent (aim: 96 %)"
 
 
 def _sliding(arrivals: Sequence[float]) -> str:
