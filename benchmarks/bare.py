@@ -1,6 +1,7 @@
 """The plain way to do the same requests and load the same rows: a bare httpx loop and DuckDB's JSON reader.
 
-Usage: bare.py DATABASE, with a sandbox's variables in the environment. It keeps no audit, no budget, no way to resume.
+Usage: bare.py DATABASE [--openmoove], with a sandbox's variables in the environment; `--openmoove` leaves ResMan out.
+It keeps no audit, no budget, no way to resume.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import httpx
 
 
 def main() -> None:
-    database = sys.argv[1]
+    database, *rest = sys.argv[1:]
     client = httpx.Client(trust_env=False, timeout=30)
     with tempfile.TemporaryDirectory() as folder:
-        tables = {**_openmoove(client), **_resman(client)}
+        tables = {**_openmoove(client), **({} if rest == ["--openmoove"] else _resman(client))}
         connection = duckdb.connect(database)
         for name, rows in tables.items():
             file = Path(folder) / f"{name}.jsonl"

@@ -14,6 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+PROGRAM = [sys.executable, "-m", "partner_pipelines"]
+BARE_PYTHON = HERE / ".venv" / "bin" / "python"
+EMPTY_RUN = [*PROGRAM, "sync", "--select", 'key:"audit/api_calls"']
 DEADLINE_SECONDS = 900
 
 

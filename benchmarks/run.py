@@ -16,38 +16,52 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from measure import Run, Way, interleaved, sandbox
+import openmoove
+import quota
+from measure import BARE_PYTHON, EMPTY_RUN, HERE, PROGRAM, ROOT, Run, Way, interleaved, sandbox
+from report import section
 
-ROOT = Path(__file__).resolve().parent.parent
-HERE = ROOT / "benchmarks"
 REPORT = ROOT / "docs" / "benchmarks.md"
-PROGRAM = [sys.executable, "-m", "partner_pipelines"]
-BARE_PYTHON = HERE / ".venv" / "bin" / "python"
 UI_PORT = 38111
 EVENTS = 40
 SHARED = ROOT.parent / "shared" / "data"
 
 
+Section = Callable[[argparse.Namespace], str]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--properties", type=int, default=2000, help="where ../shared/data is not there")
+    parser.add_argument(
+        "--properties", type=int, default=2000, help="of OpenMoove, and where ../shared/data is not there"
+    )
+    parser.add_argument("--growth", type=_numbers, default=[500, 2000, 8000, 32000], help="properties, a comma list")
+    parser.add_argument("--only", type=_names, help=f"prints these and writes nothing: {', '.join(SECTIONS)}")
     options = parser.parse_args()
-    parts = [
-        _head(options.repetitions),
-        first_sync(options),
-        with_latency(options),
-        warehouse(options.repetitions),
-        up(),
-        webhooks(),
-    ]
-    text = "\n\n".join(parts) + "\n"
+    parts = [SECTIONS[name](options) for name in options.only or SECTIONS]
+    if options.only:
+        sys.stdout.write("\n\n".join(parts) + "\n")
+        return
+    text = "\n\n".join([_head(options.repetitions), *parts]) + "\n"
     sys.stdout.write(text)
     REPORT.write_text(text)
+
+
+def _names(text: str) -> list[str]:
+    names = text.split(",")
+    unknown = [name for name in names if name not in SECTIONS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"there is no section {unknown[0]}; there are {', '.join(SECTIONS)}")
+    return names
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
 
 
 def _head(repetitions: int) -> str:
@@ -64,7 +78,7 @@ def first_sync(options: argparse.Namespace) -> str:
     found = _beside_bare(rows, options.repetitions)
     bare, ours, empty = (found[name].seconds for name in ("bare", "sync", "empty"))
     allowed = 1.2 * bare + empty
-    return _section(
+    return section(
         "A first sync",
         f"Limits off, no latency, {what}. The bare loop makes the same requests one after the other and loads the same "
         "rows with DuckDB's JSON reader; it keeps no audit, no vault, no history of runs, and cannot resume. The empty "
@@ -79,7 +93,7 @@ def with_latency(options: argparse.Namespace) -> str:
     rows, what = _rows(options)
     found = _beside_bare((*rows, "--latency-ms", "20"), 1)
     ratio = found["bare"].seconds / found["sync"].seconds
-    return _section(
+    return section(
         "A first sync at 20 ms latency",
         f"Limits off, {what}; the bare loop asks one request at a time. One repetition.",
         found,
@@ -100,26 +114,14 @@ def _beside_bare(rows: Sequence[str], repetitions: int) -> dict[str, Run]:
         ways = {
             "bare": Way([str(BARE_PYTHON), str(HERE / "bare.py"), str(database)], [database]),
             "sync": Way([*PROGRAM, "sync"], [data]),
-            "empty": Way([*PROGRAM, "sync", "--select", 'key:"audit/api_calls"']),
+            "empty": Way(EMPTY_RUN),
         }
         return interleaved(ways, environ | {"PARTNER_DATA_DIR": str(data)}, repetitions)
 
 
-_NAMES = {"bare": "bare httpx loop", "sync": "`partner-pipelines sync`", "empty": "an empty Dagster run"}
-
-
-def _section(title: str, what: str, found: Mapping[str, Run], verdict: str) -> str:
-    rows = [
-        f"| {_NAMES[name]} | {run.seconds:.1f} | {run.cpu_seconds:.1f} | {run.peak_mib:.0f} |"
-        for name, run in found.items()
-    ]
-    table = "\n".join(["| | seconds | CPU seconds | peak MiB |", "|---|---|---|---|", *rows])
-    return f"## {title}\n\n{what}\n\n{table}\n\n{verdict}"
-
-
-def warehouse(repetitions: int) -> str:
+def warehouse(options: argparse.Namespace) -> str:
     found = []
-    for _ in range(repetitions):
+    for _ in range(options.repetitions):
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run([sys.executable, str(HERE / "writers.py"), folder], check=True, capture_output=True)
         found.append(json.loads(done.stdout))
@@ -133,7 +135,7 @@ def warehouse(repetitions: int) -> str:
     )
 
 
-def up() -> str:
+def up(_options: argparse.Namespace) -> str:
     with tempfile.TemporaryDirectory() as folder, sandbox("--properties", "100") as environ:
         environ |= {"PARTNER_DATA_DIR": str(Path(folder) / "data")}
         began = time.monotonic()
@@ -181,7 +183,7 @@ def _ask(environ: Mapping[str, str], name: str, values: Mapping[str, object]) ->
     urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
 
 
-def webhooks() -> str:
+def webhooks(_options: argparse.Namespace) -> str:
     done = subprocess.run([sys.executable, str(HERE / "webhooks.py")], check=True, capture_output=True, text=True)
     lines = "\n".join(f"- {line}" for line in done.stdout.splitlines())
     return f"## Webhooks\n\nAims: 1,000 durable deliveries a second, p99 100 ms, 10,000 applied in 20 s.\n\n{lines}"
@@ -196,5 +198,21 @@ def _seconds_until_ready(began: float, url: str) -> float:
             time.sleep(0.1)
     sys.exit("up is not ready after two minutes")
 
+
+SECTIONS: dict[str, Section] = {
+    "first_sync": first_sync,
+    "latency": with_latency,
+    "warehouse": warehouse,
+    "up": up,
+    "webhooks": webhooks,
+    "openmoove_first": openmoove.first_sync,
+    "openmoove_latency": openmoove.with_latency,
+    "openmoove_second": openmoove.second_sync,
+    "openmoove_changed": openmoove.changed,
+    "quota_one": quota.one_process,
+    "quota_four": quota.four_processes,
+    "killed": quota.killed,
+    "growth": openmoove.growth,
+}
 
 main()
