@@ -31,7 +31,6 @@ from partner_pipelines.state.claims import FREE, Claims, Share
 from partner_pipelines.state.landing import LandedAnswer
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.loading import finish, merge, open_lander
-from partner_pipelines.sync.pace import Pace
 from partner_pipelines.sync.property_fetch import FetchTally, Gone, fetch_all, landed
 from partner_pipelines.sync.property_list import PROPERTIES, PropertyList
 from partner_pipelines.sync.results import SyncOutcome
@@ -183,11 +182,8 @@ class _ConnectionSync:
         house = self._house
         works = SharedWorks(self._share, deque(planned))
         land = partial(landed, house.tokeniser, self._name)
-        with (
-            Pace(house.settings.concurrency) as pace,
-            open_lander(house, self._name, self._tally, MERGE_AFTER_ANSWERS) as lander,
-        ):
-            fetched = fetch_all(self._client, works, pace, lander, land, house.recorder.trail.reserve)
+        with open_lander(house, self._name, self._tally, MERGE_AFTER_ANSWERS) as lander:
+            fetched = fetch_all(self._client, works, house.settings.concurrency, lander, land)
             known = {one.property_id for one in self._known}
             lander.put(partial(self._land_gone, [one for one in fetched.gone if one.property_id in known]))
         self._book(fetched, works)

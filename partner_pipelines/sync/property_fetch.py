@@ -30,7 +30,6 @@ from partner_pipelines.sync.shared_works import SharedWorks
 from partner_pipelines.sync.tally import COME_LATER
 from partner_pipelines.warehouse.decompose import Origin, land_detail, land_milestones
 
-WORKS_A_BATCH = 12  # of two requests; one batch is landed while the next is fetched: SIGKILL costs at most 50 of them
 FAILURES_IN_A_ROW = 10
 _NO_FAILURE = (*COME_LATER, ConnectionDeadlineError)
 """What came is kept, and the next run goes on from there; a list that is cut short has to begin again, so it fails."""
@@ -145,26 +144,26 @@ def _milestones_reason(fetched: Fetched) -> str | None:
 def fetch_all(
     client: OpenMooveClient,
     works: SharedWorks,
-    pace: Pace,
+    width: int,
     lander: Lander,
     land: Callable[[Fetched], Sequence[LandedAnswer]],
-    reserve: Callable[[int], None],
 ) -> FetchTally:
-    """Asks what each work names, those first that stand first; what nobody asked for is a backlog.
+    """Asks what each work names, those first that stand first; what nobody asked for is left. `width`: so many at once.
 
     Ten failures in a row end it. Raises what is no APIError (the disk, the audit, a stop) once what came is landed.
     """
     tally = FetchTally()
     asker = _Asker(client)
-    while not asker.is_over and tally.in_a_row < FAILURES_IN_A_ROW:
-        batch = works.take(WORKS_A_BATCH)
-        if not batch:
-            break
-        reserve(sum((work.detail is not None) + (work.milestones is not None) for work in batch))
-        results = pace.map(asker.fetch, batch)
-        lander.put(partial(_land_each, land, results), partial(works.settle, results))
-        for one in results:
-            _count(one, tally)
+
+    def take(most: int) -> list[Work]:
+        is_over = asker.is_over or tally.in_a_row >= FAILURES_IN_A_ROW
+        return [] if is_over else works.take(most)
+
+    with Pace(width, asker.fetch) as pace:
+        for results in pace.run(take):
+            lander.put(partial(_land_each, land, results), partial(works.settle, results))
+            for one in results:
+                _count(one, tally)
     works.sort_out()
     tally.left.extend(works.left)
     return tally
