@@ -48,6 +48,13 @@ def openmoove_tables(context: dg.AssetExecutionContext, house: PartnerHouse) -> 
     yield from report(context, house.work(context, lambda opened: sync_properties(opened, scope)))
 
 
+IDLE_CHECKS = (
+    dg.AssetCheckKey(asset_key("openmoove.milestones"), "current_milestone_agrees"),
+    dg.AssetCheckKey(asset_key("openmoove.properties"), "webhooks_tell_what_changes"),
+)
+"""Checks that ask the partner: they are left out of runs that do no idle work."""
+
+
 idle_job = dg.define_asset_job(
     "look_at_done_sales",
     selection=dg.AssetSelection.assets(*map(asset_key, (*TABLES, RUNS))),
@@ -59,7 +66,10 @@ idle_job = dg.define_asset_job(
 @dg.asset_check(
     asset=asset_key("openmoove.milestones"),
     name="current_milestone_agrees",
-    description="Five properties of each connection, drawn by chance: OpenMoove names the current milestone as we do",
+    description=(
+        "Five properties of each connection, drawn by chance: OpenMoove names the current milestone as we do. It costs "
+        "requests, so it is idle work: daily, or by `sync --idle`"
+    ),
 )
 def current_milestone_agrees(context: dg.AssetCheckExecutionContext, house: PartnerHouse) -> dg.AssetCheckResult:
     """Asks; a connection that cannot be asked is told, and is the sync's own check's business.

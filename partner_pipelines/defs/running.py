@@ -21,10 +21,11 @@ from dagster._core.utils import make_new_run_id
 from partner_pipelines.defs import CODE_LOCATION, audit, marts
 from partner_pipelines.defs.dead_runs import mark_dead_runs
 from partner_pipelines.defs.home import open_instance, storage_errors
-from partner_pipelines.defs.openmoove import IDLE, SCOPE
+from partner_pipelines.defs.openmoove import IDLE, IDLE_CHECKS, SCOPE
 from partner_pipelines.defs.resources import given
 from partner_pipelines.defs.run_report import asset_key
 from partner_pipelines.defs.run_watch import Progress, RunWatch
+from partner_pipelines.defs.selected_run import create_selected_run
 from partner_pipelines.defs.sync_report import SyncReport, build_report
 from partner_pipelines.defs.webhooks import DELIVERIES, something_waits
 from partner_pipelines.errors import UsageError
@@ -70,7 +71,7 @@ def run_sync(
         run_id = make_new_run_id()
         watch = RunWatch(progress)
         with run_lock(data.runs, run_id):
-            for event in _execute(settings, instance, run_id, keys, {SCOPE: IDLE} if idle else {}):
+            for event in _execute(settings, instance, run_id, keys, idle=idle):
                 watch.see(event)
         run = instance.get_run_by_id(run_id)
         return build_report(
@@ -115,12 +116,13 @@ def _execute(
     instance: dg.DagsterInstance,
     run_id: str,
     keys: frozenset[dg.AssetKey],
-    tags: Mapping[str, str],
+    *,
+    idle: bool,
 ) -> Iterator[dg.DagsterEvent]:
     job = _job(settings)
-    run = instance.create_run_for_job(
-        job_def=job.get_definition(), run_id=run_id, run_config=_QUIET, asset_selection=keys, tags=tags
-    )
+    checks = {key for key in _definitions().resolve_asset_graph().asset_check_keys if key.asset_key in keys}
+    chosen = frozenset(checks if idle else checks.difference(IDLE_CHECKS))
+    run = create_selected_run(instance, job, run_id, keys, chosen, _QUIET, {SCOPE: IDLE} if idle else {})
     yield from execute_run_iterator(job, run, instance)
 
 

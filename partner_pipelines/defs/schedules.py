@@ -69,7 +69,7 @@ def _schedule(refresh: Refresh, timezone: str) -> dg.ScheduleDefinition:
     tables = (*refresh.tables, audit.RUNS)
     job = dg.define_asset_job(
         refresh.job,
-        selection=dg.AssetSelection.assets(*map(asset_key, tables)),
+        selection=dg.AssetSelection.assets(*map(asset_key, tables)) - dg.AssetSelection.checks(*openmoove.IDLE_CHECKS),
         description=f"Refreshes {refresh.description}, and records the run.",
     )
     return _schedule_of(job, refresh.schedule, refresh.cron, timezone, f"Refreshes {refresh.description}.")
