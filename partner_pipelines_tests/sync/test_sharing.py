@@ -181,7 +181,7 @@ def test_the_works_of_two_are_disjoint_and_what_one_gives_up_the_other_takes(pat
     works = [both(number) for number in range(1, 6)]
     with Claims(path).share("run-b") as second:
         with Claims(path).share("run-a") as first:
-            assert works_of(first, *works).take(2) == works[:2]
+            assert works_of(first, *works[:2]).take(1) == works[:1]
             mine = works_of(second, *works)
             assert mine.take(2) == works[2:4]
             assert mine.take(2) == works[4:]
@@ -189,6 +189,16 @@ def test_the_works_of_two_are_disjoint_and_what_one_gives_up_the_other_takes(pat
             assert sum(mine.holders.values()) == 2
         assert mine.take(9) == works[:2]
         assert mine.holders == {}
+
+
+def test_what_was_claimed_and_not_asked_is_free_again_in_its_place(path: Path) -> None:
+    works = [both(number) for number in range(1, 40)]
+    with Claims(path).share("run-a") as first, Claims(path).share("run-b") as second:
+        mine = works_of(first, *works)
+        assert mine.take(5) == works[:5]
+        mine.sort_out()
+        assert list(mine.left) == works[5:]
+        assert works_of(second, *works).take(99) == works[5:17]
 
 
 def test_of_a_work_half_of_which_is_done_the_other_half_is_taken(path: Path) -> None:
@@ -212,8 +222,9 @@ def test_what_others_have_done_is_no_backlog(path: Path) -> None:
 def test_more_works_than_are_looked_at_in_one_go(path: Path) -> None:
     works = [both(number) for number in range(1, 501)]
     with Claims(path).share("run-a") as first, Claims(path).share("run-b") as second:
-        assert works_of(first, *works).take(430) == works[:430]
+        theirs = works_of(first, *works)
+        assert [work for _ in range(36) for work in theirs.take(99)] == works[:432]
         mine = works_of(second, *works)
-        assert mine.take(12) == works[430:442]
+        assert mine.take(12) == works[432:444]
         mine.sort_out()
-        assert list(mine.left) == works[442:]
+        assert list(mine.left) == works[444:]
