@@ -11,8 +11,7 @@ import pytest
 
 from partner_pipelines.partners.openmoove.plan import Work
 from partner_pipelines.state.claims import Claims, Share
-from partner_pipelines.sync.pace import PROBE_ITEMS
-from partner_pipelines.sync.shared_works import SharedWorks
+from partner_pipelines.sync.shared_works import CLAIMED_AT_ONCE, SharedWorks
 from partner_pipelines_tests.sandbox_process import wait_until
 from partner_pipelines_tests.sync.expected import differences, openmoove_tables
 from partner_pipelines_tests.sync.program import DETAILS_DUE, Program
@@ -119,9 +118,9 @@ def test_a_list_that_fails_is_read_by_who_waited_for_it(program: Program) -> Non
 def test_who_finds_nothing_left_says_who_is_at_the_rest(slow: tuple[Program, subprocess.Popen[str]]) -> None:
     program, child = slow
     second = program.sync("properties")
-    assert second.requests == {"openmoove": 2 * (40 - PROBE_ITEMS)}
+    assert second.requests == {"openmoove": 2 * (40 - CLAIMED_AT_ONCE)}
     who = f"the run child-{child.pid} (process {child.pid})"
-    assert second.with_others == {"openmoove": f"{who} is at {PROBE_ITEMS} properties"}
+    assert second.with_others == {"openmoove": f"{who} is at {CLAIMED_AT_ONCE} properties"}
     assert second.backlog == {}
     assert child.communicate(timeout=60)[0] == "ready\ndone\n"
     paths = [entry["path"] for entry in program.sandbox.log()]
