@@ -35,7 +35,7 @@ defs = dg.Definitions(
         webhooks.no_news_waits,
         webhooks.no_dead_letters,
         webhooks.webhooks_tell,
-        marts.active_properties_are_fresh,
+        *marts.CHECKS,
     ],
     jobs=[purge, webhooks.apply_job, webhooks.drift_job, openmoove.idle_job, marts.marts_job],
     schedules=[

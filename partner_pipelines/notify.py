@@ -13,6 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,9 @@ class Notifier:
                 return not left
             reached |= {digest for digest, address in left.items() if self._send(address, title, body)}
             missed = len(left.keys() - reached)
-            values = {"incident": incident, "opened_by": opened_by, "reached": sorted(reached)}
+            values = known | {"incident": incident, "opened_by": opened_by, "reached": sorted(reached)}
+            values |= {"audience": audience, "title": title, "since": known.get("since") or _stamp()}
+            values = {name: value for name, value in values.items() if name not in ("tried_at", "end_tried_at")}
             write_atomically(path, json.dumps(values | ({"tried_at": time.time()} if missed else {})).encode())
             self._journal(
                 "notification",
@@ -100,16 +103,50 @@ class Notifier:
             )
             return not missed
 
-    def resolve(self, incident: str) -> None:
-        """The incident is over: the next one of this name is a new one. Raises StateError."""
-        self._remove(self._path(incident))
-
     def resolve_opened_by(self, opened_by: str) -> None:
-        """Every incident that waits for this to succeed is over. Raises StateError."""
+        """Every incident that waits for this to succeed is over, and told so. Raises StateError."""
+        for incident in self.open_incidents(opened_by):
+            self.resolve(incident)
+
+    def open_incidents(self, opened_by: str) -> list[str]:
+        """The incidents that wait for this to succeed. Raises StateError."""
         with state_errors("read", self._directory):
-            open_ones = [path for path in self._directory.glob("*.json") if not path.name.startswith(".")]
-        for path in open_ones:
-            if _read(path).get("opened_by") == opened_by:
+            files = [path for path in self._directory.glob("*.json") if not path.name.startswith(".")]
+        found = [_read(path) for path in sorted(files)]
+        return [known["incident"] for known in found if known.get("opened_by") == opened_by and "incident" in known]
+
+    def resolve(self, incident: str) -> None:
+        """The incident is over, and whoever heard of it hears that too; who cannot be reached now, at the next call.
+
+        An address that never had the message gets none. Raises StateError.
+        """
+        path = self._path(incident)
+        with locked(path.with_suffix(".lock")):
+            known = _read(path)
+            if not known or time.time() - known.get("end_tried_at", 0.0) < _REST_SECONDS:
+                return
+            audience = known.get("audience")
+            addresses = {_digest(address): address for address in self._revealed(audience)} if audience else {}
+            left = [address for digest, address in addresses.items() if digest in known.get("reached", ())]
+            title, body = (
+                f"over: {known.get('title', incident)}",
+                f"It began at {known.get('since', 'an unknown time')}.",
+            )
+            missed = [address for address in left if not self._send(address, title, body)]
+            self._journal(
+                "notification",
+                {
+                    "audience": audience,
+                    "incident": incident,
+                    "over": True,
+                    "reached": len(left) - len(missed),
+                    "addresses": len(left),
+                },
+            )
+            if missed:
+                still = known | {"reached": [_digest(address) for address in missed], "end_tried_at": time.time()}
+                write_atomically(path, json.dumps(still).encode())
+            else:
                 self._remove(path)
 
     def _remove(self, path: Path) -> None:
@@ -128,6 +165,10 @@ def _reveal(reference: SecretReference) -> str:
         return reference.reveal()
     except SettingsError:
         return ""  # its file is gone: an address that takes no message, so that the notification counts as not sent
+
+
+def _stamp() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _digest(address: str) -> str:

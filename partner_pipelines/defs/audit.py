@@ -8,6 +8,7 @@ When an asset raised (the disk is full, say) the last step does not run: that ru
 """
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.definitions.composition import MappedInputPlaceholder  # no public name for a mapped fan-in
@@ -18,6 +19,10 @@ from partner_pipelines.defs.resources import PartnerHouse, current_data, sentenc
 from partner_pipelines.defs.run_record import RunRecord, record_run, run_record
 from partner_pipelines.defs.run_report import ROWS, asset_key, metadata_of
 from partner_pipelines.defs.table_assets import OWNERS, Event
+from partner_pipelines.errors import PartnerPipelinesError
+
+if TYPE_CHECKING:
+    from partner_pipelines.sync.house import House
 
 CALLS = "audit.api_calls"
 EVENTS = ("audit.token_events", "audit.scope_events")
@@ -85,7 +90,7 @@ def begin() -> None:
 def end(context: dg.OpExecutionContext, house: PartnerHouse) -> Iterator[dg.Output[None]]:
     """Runs last, and raises what the assets only told."""
     record = run_record(context.instance, context.run_id)
-    rows = house.work(context, lambda opened: record_run(opened, record))
+    rows = house.work(context, lambda opened: _record(opened, record))
     with sentences_only(context):
         metadata = _shown(record, rows)
     yield dg.Output(None, metadata=metadata)
@@ -93,6 +98,18 @@ def end(context: dg.OpExecutionContext, house: PartnerHouse) -> Iterator[dg.Outp
         raise dg.Failure(
             record.sentence, metadata={"failures": dg.MetadataValue.json(record.failures)}, allow_retries=False
         )
+
+
+def _record(house: "House", record: RunRecord) -> int:
+    """The run is recorded, and who has to hear of something has heard of it. That never fails a run."""
+    from partner_pipelines.sync.alerts import tell_alerts  # noqa: PLC0415 - DuckDB loads with the work
+
+    rows = record_run(house, record)
+    try:
+        tell_alerts(house)
+    except PartnerPipelinesError as error:
+        house.journal("alerts", {"error": str(error)})
+    return rows
 
 
 def build_runs(tables: Sequence[str]) -> dg.AssetsDefinition:

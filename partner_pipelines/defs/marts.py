@@ -15,6 +15,7 @@ from partner_pipelines.defs.table_assets import OWNERS
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.warehouse.marts import MARTS, Mart
 from partner_pipelines.warehouse.statements import literal
+from partner_pipelines.warehouse.thresholds import THRESHOLDS, Threshold, limits_of
 
 GROUP = "marts"
 TABLES = tuple(mart.table for mart in MARTS)
@@ -118,6 +119,25 @@ def _fresh_share(data: DataDirectory, connection: str, hours: float) -> float | 
     )
     return fresh / active if active else None
 
+
+def _build_threshold_check(threshold: Threshold) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=asset_key(threshold.mart),
+        name=threshold.name,
+        description=f"{threshold.description}. What to do otherwise: {threshold.remedy}",
+    )
+    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        with sentences_only(context):
+            rows = query(current_data(), threshold.query(limits_of(current_settings())))
+        return dg.AssetCheckResult(
+            passed=not rows,
+            metadata={"offending": len(rows), "examples": dg.MetadataValue.json(dict(rows))},
+        )
+
+    return check
+
+
+CHECKS = [active_properties_are_fresh, *map(_build_threshold_check, THRESHOLDS)]
 
 marts_job = dg.define_asset_job(
     "draw_marts",

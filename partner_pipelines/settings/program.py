@@ -64,6 +64,21 @@ class ProgramSettings(Declared):
     alerts_system: Annotated[Secrets, About("where system_alert goes", takes=_TAKES_ALERTS, hidden=True)] = ()
     alerts_admin: Annotated[Secrets, About("where admin_alert goes", takes=_TAKES_ALERTS, hidden=True)] = ()
     alerts_integration: Annotated[Secrets, About("where integration_team goes", takes=_TAKES_ALERTS, hidden=True)] = ()
+    alert_handshakes_below: Annotated[
+        float, Field(ge=0, le=1), About("alert when a smaller share of token requests succeeds", takes="0 to 1")
+    ] = 0.99
+    alert_renewals_below: Annotated[
+        float, Field(ge=0, le=1), About("alert when a smaller share of token renewals succeeds", takes="0 to 1")
+    ] = 0.99
+    alert_errors_above: Annotated[
+        float, Field(ge=0, le=1), About("alert when a larger share of calls fails", takes="0 to 1")
+    ] = 0.05
+    alert_min_handshakes: Annotated[
+        int, Field(ge=1, le=1_000_000), About("how many token requests or renewals it takes to judge", unit="requests")
+    ] = 5
+    alert_min_calls: Annotated[
+        int, Field(ge=1, le=1_000_000), About("how many calls it takes to judge their errors", unit="calls")
+    ] = 20
     webhooks_allow_unsigned: Annotated[Switch, About("apply webhooks that carry no signature", takes=TAKES_SWITCH)] = (
         False
     )

@@ -39,33 +39,27 @@ def backlog_of(works: Iterable[Work], pages: int | None = None) -> list[Left]:
 def is_recorded(
     database: DuckDBPyConnection, connection: str, left: list[Left], requests_per_hour: float | None
 ) -> bool:
-    """Whether the table says just this."""
-    found = execute(
-        database,
-        "SELECT reason, properties, requests, requests_per_hour FROM internal.backlog WHERE connection = $connection",
-        {"connection": connection},
-    ).fetchall()
-    wanted = [(one.reason, one.properties, one.requests, requests_per_hour) for one in left]
-    return sorted(found, key=str) == sorted(wanted, key=str)
+    """Whether the tables say just this."""
+    values: dict[str, Value] = {"connection": connection}
+    backlog = "SELECT reason, properties, requests FROM internal.backlog WHERE connection = $connection"
+    rates = "SELECT requests_per_hour FROM internal.rates WHERE connection = $connection"
+    found = execute(database, backlog, values).fetchall()
+    wanted = [(one.reason, one.properties, one.requests) for one in left]
+    rate = execute(database, rates).fetchone()
+    return sorted(found, key=str) == sorted(wanted, key=str) and (rate[0] if rate else None) == requests_per_hour
 
 
 def record_backlog(
     database: DuckDBPyConnection, connection: str, left: list[Left], requests_per_hour: float | None
 ) -> None:
-    """The table says this of the connection from now on."""
-    execute(database, "DELETE FROM internal.backlog WHERE connection = $connection", {"connection": connection})
+    """The tables say this of the connection from now on."""
+    values: dict[str, Value] = {"connection": connection, "rate": requests_per_hour, "now": now()}
+    execute(database, "DELETE FROM internal.backlog WHERE connection = $connection", values)
+    execute(database, "DELETE FROM internal.rates WHERE connection = $connection")
+    if requests_per_hour is not None:
+        execute(database, "INSERT INTO internal.rates VALUES ($connection, $rate)")
     for one in left:
-        values: dict[str, Value] = {
-            "connection": connection,
-            "reason": one.reason,
-            "properties": one.properties,
-            "requests": one.requests,
-            "rate": requests_per_hour,
-            "now": now(),
-        }
-        execute(
-            database,
-            "INSERT INTO internal.backlog VALUES ($connection, $reason, $properties, $requests, $rate, $now)",
-            values,
-        )
+        row: dict[str, Value] = {"reason": one.reason, "properties": one.properties, "requests": one.requests}
+        text = "INSERT INTO internal.backlog VALUES ($connection, $reason, $properties, $requests, $now)"
+        execute(database, text, values | row)
     note_change(database)

@@ -36,6 +36,11 @@ MARTS = (
     Mart("openmoove_property_freshness", ("openmoove.properties", "openmoove.milestones")),
     Mart("openmoove_backlog", ("openmoove.properties",)),
     Mart("openmoove_freshness", ("marts.openmoove_property_freshness", "marts.openmoove_backlog")),
+    Mart("api_calls_hourly", ("audit.api_calls",)),
+    Mart("api_health", ("audit.api_calls",)),
+    Mart("handshakes", ("audit.token_events",)),
+    Mart("scope_use", ("audit.scope_events", "audit.api_calls")),
+    Mart("budget_use", ("audit.api_calls",)),
 )
 """In the order in which they are made: a view may read those before it."""
 

@@ -15,6 +15,8 @@ from partner_pipelines.settings import Settings, load_settings
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.stop import StopSignal
 from partner_pipelines.warehouse.marts import MARTS
+from partner_pipelines_tests.alert_receiver import AlertReceiver
+from partner_pipelines_tests.sandbox_process import SandboxProcess
 
 FRESHNESS = dg.AssetKey(["marts", "openmoove_freshness"])
 
@@ -69,3 +71,27 @@ def test_a_sync_leaves_them_out_and_their_own_run_counts_draws_and_judges(
     judged = fresh(instance)
     assert (judged.passed, judged.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert judged.metadata["examples"].value == {"openmoove": {"share": 0.0, "target": 0.95}}
+
+
+def test_an_error_rate_beyond_the_threshold_is_told_once_and_its_end_once(
+    environ: dict[str, str], instance: dg.DagsterInstance, sandbox: SandboxProcess
+) -> None:
+    with AlertReceiver() as receiver:
+        settings = load_settings(
+            {**environ, "PARTNER_ALERTS_SYSTEM": receiver.address, "PARTNER_ALERT_MIN_CALLS": "1"}
+            | {"OPENMOOVE_API_KEY": "", "PARTNER_ALERT_ERRORS_ABOVE": "0.7"}
+        )
+        for _ in range(2):
+            sandbox.fault("status", path="/api/employees", times=4, status=503)
+            assert not run_sync(settings, selection='key:"resman/employees"', stop=StopSignal()).success
+        assert run_sync(settings, selection="group:marts", stop=StopSignal()).success
+        (record,) = instance.event_log_storage.get_asset_check_execution_history(
+            dg.AssetCheckKey(dg.AssetKey(["marts", "api_health"]), "calls_succeed"), limit=1
+        )
+        assert record.event is not None
+        assert record.event.dagster_event is not None
+        judged = record.event.dagster_event.asset_check_evaluation_data
+        assert (judged.passed, judged.severity) == (False, dg.AssetCheckSeverity.ERROR)
+        assert receiver.titles == ["resman: 80.0 % of 5 calls failed in the last 1 h"]
+        assert run_sync(settings, selection="group:resman", stop=StopSignal()).success
+        assert receiver.titles[1:] == ["over: resman: 80.0 % of 5 calls failed in the last 1 h"]

@@ -56,7 +56,32 @@ def test_an_incident_that_is_over_is_a_new_one_the_next_time(tmp_path: Path, rec
         sender.notify("system_alert", f"auth:{opened_by}", opened_by, "body", opened_by)
     sender.resolve("auth:elm:leads")
     sender.notify("system_alert", "auth:elm:leads", "again", "body")
-    assert receiver.titles == ["elm:units", "elm:leads", "elm:units", "again"]
+    assert receiver.titles == [
+        "elm:units", "elm:leads", "over: elm:units", "elm:units", "over: elm:leads", "again",
+    ]  # fmt: skip
+    assert receiver.messages[2]["message"].startswith("It began at 20")
+
+
+def test_who_was_not_reached_at_the_begin_hears_of_no_end_and_who_is_not_at_the_end_hears_later(
+    tmp_path: Path, receiver: AlertReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    with AlertReceiver() as deaf:
+        deaf.status = 500
+        sender = notifier(tmp_path, told, receiver.address, deaf.address)
+        sender.notify("system_alert", "auth:elm", "title", "body", "elm:units")
+        receiver.status, deaf.status = 500, 200
+        sender.resolve_opened_by("elm:units")
+        sender.resolve_opened_by("elm:units")
+        assert (receiver.titles, deaf.titles) == (["title"], [])
+        receiver.status = 200
+        monkeypatch.setattr(notify, "_REST_SECONDS", 0)
+        sender.resolve_opened_by("elm:units")
+        sender.resolve_opened_by("elm:units")
+        assert (receiver.titles, deaf.titles) == (["title", "over: title"], [])
+    ends = [facts["reached"] for _, facts in told if facts.get("over")]
+    assert ends == [0, 1]
+    assert list(tmp_path.glob("*.json")) == []
 
 
 def test_one_address_that_fails_is_tried_again_later_and_the_other_is_not_told_twice(
@@ -110,9 +135,10 @@ def test_a_permanent_401_costs_two_attempts_and_is_told_once_until_it_is_over(
     steady.sync("units")
     steady.sandbox.fault("status", status=401, path="^/api/units", times=None)
     steady.sync("units")
-    assert len(receiver.messages) == 2
+    title = "auth_failure at resman (sandbox)"
+    assert receiver.titles == [title, f"over: {title}", title]
     told = [record for record in read_trail(steady.data.segments) if record.get("event") == "notification"]
-    assert [record["facts"]["audience"] for record in told] == ["system_alert"] * 2
+    assert [record["facts"]["audience"] for record in told] == ["system_alert"] * 3
 
 
 RECOVERIES = [

@@ -42,11 +42,16 @@ CREATE TABLE IF NOT EXISTS internal.trail_events (
 COMMENT ON TABLE internal.trail_events IS 'one row per event of the audit trail that is no call (token, scope)';
 
 CREATE TABLE IF NOT EXISTS internal.backlog (
-    connection        VARCHAR NOT NULL,
-    reason            VARCHAR NOT NULL,
-    properties        BIGINT,
-    requests          BIGINT NOT NULL,
-    requests_per_hour DOUBLE,
-    as_of             TIMESTAMPTZ NOT NULL
+    connection VARCHAR NOT NULL,
+    reason     VARCHAR NOT NULL,
+    properties BIGINT,
+    requests   BIGINT NOT NULL,
+    as_of      TIMESTAMPTZ NOT NULL
 );
 COMMENT ON TABLE internal.backlog IS 'one row per connection and reason: what the last sync that planned everything left to fetch';
+
+CREATE TABLE IF NOT EXISTS internal.rates (
+    connection        VARCHAR NOT NULL,
+    requests_per_hour DOUBLE NOT NULL
+);
+COMMENT ON TABLE internal.rates IS 'one row per connection that has a limit: how many ordinary requests an hour it allows in the long run';

@@ -1,8 +1,11 @@
 -- One row per connection and reason: what the last sync that planned everything left to fetch.
 -- Source: internal.backlog, written by sync/openmoove.py.
 CREATE OR REPLACE VIEW marts.openmoove_backlog AS
-SELECT connection, reason, properties, requests, requests / requests_per_hour AS hours, as_of
-FROM internal.backlog;
+SELECT
+    backlog.connection, backlog.reason, backlog.properties, backlog.requests,
+    backlog.requests / rates.requests_per_hour AS hours, backlog.as_of
+FROM internal.backlog AS backlog
+LEFT JOIN internal.rates AS rates ON rates.connection = backlog.connection;
 
 COMMENT ON VIEW marts.openmoove_backlog IS 'one row per connection and reason: what the last sync left to fetch. Source: the plan of that sync';
 COMMENT ON COLUMN marts.openmoove_backlog.connection IS 'The connection''s name in the settings [internal]';
