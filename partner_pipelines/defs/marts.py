@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -20,6 +21,7 @@ from partner_pipelines.warehouse.thresholds import THRESHOLDS, Threshold, limits
 GROUP = "marts"
 TABLES = tuple(mart.table for mart in MARTS)
 FRESHNESS = "marts.openmoove_freshness"
+HEALTH = "marts.api_health"
 
 
 def _spec(mart: Mart) -> dg.AssetSpec:
@@ -86,7 +88,28 @@ def _draw_freshness(data: DataDirectory) -> bytes:
     return draw_freshness(found, data.dagster / "matplotlib")
 
 
-_PICTURES: Mapping[str, Callable[[DataDirectory], bytes]] = {FRESHNESS: _draw_freshness}
+_HOURS = """
+    SELECT
+        date_trunc('hour', started_at), count(*), count(*) FILTER (outcome <> 'ok'),
+        quantile_cont(latency_ms, 0.5), quantile_cont(latency_ms, 0.95), quantile_cont(latency_ms, 0.99)
+    FROM audit.api_calls
+    WHERE purpose <> 'probe' AND started_at > now() - INTERVAL 48 HOUR
+    GROUP BY ALL ORDER BY ALL
+"""
+_SPENT = "SELECT connection, hour, share FROM marts.budget_use WHERE hour > now() - INTERVAL 48 HOUR ORDER BY ALL"
+
+
+def _draw_health(data: DataDirectory) -> bytes:
+    from partner_pipelines.pictures.health import Hour, draw_health  # noqa: PLC0415 - for who draws
+
+    hours, spent = query_each(data, [_HOURS, _SPENT])
+    budget: dict[str, list[tuple[datetime, float]]] = {}
+    for connection, hour, share in spent:
+        budget.setdefault(connection, []).append((hour, share))
+    return draw_health([Hour(*row) for row in hours], budget, data.dagster / "matplotlib")
+
+
+_PICTURES: Mapping[str, Callable[[DataDirectory], bytes]] = {FRESHNESS: _draw_freshness, HEALTH: _draw_health}
 
 
 @dg.asset_check(

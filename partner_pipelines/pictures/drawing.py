@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 INK, FAINT = "#1f2933", "#cbd2d9"
@@ -31,3 +32,11 @@ def as_png(figure: Figure) -> bytes:
     written = BytesIO()
     figure.savefig(written, format="png", dpi=90)
     return written.getvalue()
+
+
+def open_frame(axes: Axes) -> None:
+    """Two sides of the frame are enough."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(INK)

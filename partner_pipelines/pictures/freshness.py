@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from partner_pipelines.pictures.drawing import COLOURS, FAINT, INK, as_png, new_figure
+from partner_pipelines.pictures.drawing import COLOURS, FAINT, as_png, new_figure, open_frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,7 @@ def _draw_ages(axes: Axes, found: Sequence[Freshness]) -> None:
     axes.set_ylim(0, 103)
     axes.yaxis.set_major_formatter("{x:.0f} %")
     axes.grid(color=FAINT, linewidth=0.5)
-    _open(axes)
+    open_frame(axes)
 
 
 def _draw_backlog(axes: Axes, found: Sequence[Freshness]) -> None:
@@ -75,7 +75,7 @@ def _draw_backlog(axes: Axes, found: Sequence[Freshness]) -> None:
     axes.set_yticks(range(len(found)), [one.connection for one in found])
     axes.invert_yaxis()
     axes.set_xlim(0, max([sum(one.backlog.values()) for one in found] + [1]) * 1.5)
-    _open(axes)
+    open_frame(axes)
 
 
 def _verdict(one: Freshness, requests: float) -> str:
@@ -83,10 +83,3 @@ def _verdict(one: Freshness, requests: float) -> str:
         return "nothing"
     hours = "" if one.hours_until_clear is None else f", {one.hours_until_clear:.1f} h"
     return f"{requests:,.0f}{hours}"
-
-
-def _open(axes: Axes) -> None:
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(INK)

@@ -63,6 +63,7 @@ def test_a_sync_leaves_them_out_and_their_own_run_counts_draws_and_judges(
     assert isinstance(schema, dg.TableSchema)
     assert {column.name for column in schema.columns} >= {"fresher_than_24h", "hours_until_clear"}
     assert all(column.description for column in schema.columns)
+    assert "picture" in materialized(instance, dg.AssetKey(["marts", "api_health"]))
     assert fresh(instance).passed
 
     # The data are some seconds old: younger than none of them is
