@@ -18,7 +18,7 @@ from partner_pipelines.defs.sensors import dead_runs_are_failed
 from partner_pipelines.settings import load_settings
 
 _settings = load_settings()
-_tables = (*resman.TABLES, webhooks.DELIVERIES, *openmoove.TABLES, audit.CALLS, *audit.EVENTS, *marts.TABLES)
+_tables = (*resman.TABLES, webhooks.DELIVERIES, *openmoove.TABLES, *audit.TABLES, *marts.TABLES)
 
 defs = dg.Definitions(
     assets=[

@@ -8,6 +8,7 @@ When an asset raised (the disk is full, say) the last step does not run: that ru
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -25,31 +26,43 @@ if TYPE_CHECKING:
     from partner_pipelines.sync.house import House
 
 CALLS = "audit.api_calls"
-EVENTS = ("audit.token_events", "audit.scope_events")
 RUNS = "audit.runs"
 _COLUMNS = "dagster/column_schema"
 
 
-_GRAINS = {
-    CALLS: "One row per attempt at a call of a partner's API",
-    EVENTS[
-        0
-    ]: "One row per thing that happened to ResMan's access tokens: requested, issued, refused, …; never a token",
-    EVENTS[1]: "One row per scope that ResMan granted or withdrew",
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """One table of records. `personal`: how it holds what is personal."""
+
+    grain: str
+    source: str = 'the audit trail, docs/design.md, "The trail\'s format"'
+    personal: str = "none"
+
+
+_TOKENS = "One row per thing that happened to ResMan's access tokens: requested, issued, refused, …; never a token"
+_RECORDS = {
+    CALLS: _Record("One row per attempt at a call of a partner's API"),
+    "audit.token_events": _Record(_TOKENS),
+    "audit.scope_events": _Record("One row per scope that ResMan granted or withdrew"),
+    "audit.rejected_records": _Record(
+        "One row per connection, table and row that does not validate", "the partners' answers", "as_tokens"
+    ),
 }
+TABLES = tuple(_RECORDS)
 
 
-def _trail_spec(table: str) -> dg.AssetSpec:
+def _record_spec(table: str) -> dg.AssetSpec:
+    record = _RECORDS[table]
     return dg.AssetSpec(
         asset_key(table),
         group_name="audit",
         description=(
-            f'{_GRAINS[table]}.\n\nSource: the audit trail, docs/design.md, "The trail\'s format".\n\n'
+            f"{record.grain}.\n\nSource: {record.source}.\n\n"
             "Refresh: every hour, and whenever something is written to the warehouse."
         ),
         owners=OWNERS,
         kinds={"python", "duckdb"},
-        tags={"personal_data": "none"},
+        tags={"personal_data": record.personal},
         metadata={"dagster/table_name": table},
         skippable=True,
     )
@@ -57,7 +70,7 @@ def _trail_spec(table: str) -> dg.AssetSpec:
 
 @dg.multi_asset(
     name="audit__api_calls",
-    specs=[_trail_spec(table) for table in _GRAINS],
+    specs=[_record_spec(table) for table in TABLES],
     can_subset=True,
     # It depends on nothing; where steps come one by one, it comes when the others have called.
     op_tags={"dagster/priority": "-50"},

@@ -39,7 +39,7 @@ REFRESHES = (
         "0 * * * *",
         "OpenMoove's four tables",
     ),
-    Refresh("load_api_calls", "api_calls_hourly", (audit.CALLS, *audit.EVENTS), "50 * * * *", "the audit trail"),
+    Refresh("load_api_calls", "api_calls_hourly", audit.TABLES, "50 * * * *", "the audit trail"),
 )
 
 

@@ -1,4 +1,7 @@
-"""What the trail tells, as rows of the tables of `audit`. Every opening of the working database loads it first."""
+"""What the trail tells, as rows of the tables of `audit`. Every opening of the working database loads it first.
+
+Rows that were rejected are there since they were merged; they are counted with them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from partner_pipelines.sync.results import SyncOutcome, TableResult
 from partner_pipelines.warehouse.publish import publish
 from partner_pipelines.warehouse.reading import published
 
-TABLES = ("audit.api_calls", "audit.token_events", "audit.scope_events")
+TABLES = ("audit.api_calls", "audit.token_events", "audit.scope_events", "audit.rejected_records")
 
 
 def load_calls(house: House) -> SyncOutcome:
