@@ -224,6 +224,18 @@ def verify(*, as_json: Json = False) -> None:
     _end(run_verify(as_json=as_json))
 
 
+@audit_app.command()
+def show(
+    request_id: Annotated[str, typer.Argument(metavar="REQUEST_ID", help="As audit.api_calls has it.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Print one call as a support bundle: endpoint, status, times, attempts; no secret, no personal data."""
+    from partner_pipelines.cli.audit_show import run_show
+
+    run_show(request_id, as_json=as_json)
+
+
 DeadLetterIds = Annotated[list[str] | None, typer.Argument(metavar="[ID…]", help="Dead letters, by id.")]
 Everything = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 
