@@ -7,10 +7,11 @@ import fcntl
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 import orjson
 
@@ -25,6 +26,8 @@ MAX_UNSENT = 50
 FIRST_HASH = b"0" * 64
 SEAL_START = b',"hash":"'
 SEAL_END = b'"}\n'
+SEAL_LENGTH = len(SEAL_START) + len(FIRST_HASH) + len(SEAL_END)
+_TURN = 50  # records
 
 _UTC = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 
@@ -43,6 +46,24 @@ def is_living(descriptor: int) -> bool:
         return True
     fcntl.flock(descriptor, fcntl.LOCK_UN)
     return False
+
+
+def follow_chain(file: BinaryIO, head: bytes) -> tuple[int, int, bytes]:
+    """How far the chain goes on from here, where the last hash was `head`: records, their bytes, the last one's hash.
+
+    It ends before a line that is not whole, or whose hash does not follow. Other threads get their turn in between.
+    """
+    records = length = 0
+    for line in file:
+        digest = chain_hash(head, line[:-SEAL_LENGTH])
+        if line[-SEAL_LENGTH:] != SEAL_START + digest + SEAL_END:
+            break
+        head = digest
+        records += 1
+        length += len(line)
+        if records % _TURN == 0:
+            time.sleep(0)
+    return records, length, head
 
 
 def list_segments(directory: Path) -> list[Path]:

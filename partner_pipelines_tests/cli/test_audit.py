@@ -13,9 +13,12 @@ from partner_pipelines_tests.cli.program import Program, only_line
 def test_a_whole_trail_is_proved(reader: Program) -> None:
     finished = reader.run("audit", "verify", "--json")
     assert finished.returncode == 0
-    sentence, facts = finished.stdout.splitlines()
+    signed, sentence, facts = finished.stdout.splitlines()
+    assert "all but 0 records are signed" in signed
     assert sentence.endswith("segments: all chains hold")
-    assert set(json.loads(facts)) == {"success", "segments", "records", "purged", "problems", "torn_tails"}
+    known = {"success", "segments", "records", "purged", "problems", "torn_tails", "unsigned_records", "checkpoints"}
+    assert set(json.loads(facts)) == known
+    assert json.loads(facts)["checkpoints"]["number"] >= 1
 
 
 def test_a_changed_byte_is_named_and_status_1(demo: FinishedDemo, program: Program) -> None:

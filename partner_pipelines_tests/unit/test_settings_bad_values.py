@@ -90,6 +90,12 @@ BAD = [
     ("PARTNER_ALERTS_ADMIN", f"json://{SECRET}\x01", "env:NAME"),
     ("PARTNER_ALERTS_INTEGRATION", "file:/does/not/exist", "env:NAME"),
     ("PARTNER_AUDIT_KEY", "vault:x", "env:NAME"),
+    ("PARTNER_AUDIT_KEY", SECRET, "no Ed25519 private key in PEM (PKCS#8, no passphrase)"),
+    (
+        "PARTNER_AUDIT_KEY",
+        f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----",
+        "no Ed25519 private key",
+    ),
 ]
 
 
