@@ -24,7 +24,7 @@ def run_verify(copy: Path | None, key: Path | None, *, as_json: bool) -> bool:
     """Prints what was found; True when nothing is wrong. A torn tail is a crash's trace and not wrong."""
     places = checkpoint_places(place_settings(*_SETTINGS), data_to_read())
     keys = places.keys if key is None else read_public_key(key)
-    report = verify(places.segments, partial(read_signed, places.directory, keys, copy or places.copy))
+    report = verify(places.segments, partial(read_signed, places.directory, keys, copy or places.copy, places.lock))
     if not report.segments and not report.problems:
         raise UsageError(
             f"{places.segments} holds no trail: nothing was called yet, or PARTNER_DATA_DIR is another place"

@@ -5,12 +5,10 @@ Nothing that is signed already is looked at again: what somebody changed there c
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +27,9 @@ from partner_pipelines.state.audit_copy import CheckpointCopy
 from partner_pipelines.state.audit_purge import PurgedSegment
 from partner_pipelines.state.audit_segment import FIRST_HASH, follow_chain, list_segments
 from partner_pipelines.state.audit_signing import KeySource, SigningKey
-from partner_pipelines.state.files import PRIVATE_FILE, make_directory, state_errors
+from partner_pipelines.state.files import locked_within, make_directory, state_errors
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
-_LOOK_SECONDS = 0.02
 _EMPTY = Mark(0, 0, FIRST_HASH.decode())
 
 
@@ -79,17 +76,10 @@ class Checkpoints:
                 self._copy.make_up()
             return held
 
-    @contextmanager
-    def held(self, wait_seconds: float) -> Iterator[bool]:
+    def held(self, wait_seconds: float) -> AbstractContextManager[bool]:
         """Whether nobody else writes checkpoints inside. Raises StateError."""
-        lock = self.places.lock
-        make_directory(lock.parent)
-        with state_errors("lock", lock):
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
-        try:
-            yield _lock_within(descriptor, wait_seconds)
-        finally:
-            os.close(descriptor)
+        make_directory(self.places.lock.parent)
+        return locked_within(self.places.lock, wait_seconds)
 
     def last(self, key: SigningKey) -> Last | None:
         """The last checkpoint, which this key signed. Call it inside `held`. Raises StateError."""
@@ -114,6 +104,8 @@ class Checkpoints:
         if last is not None and last.checkpoint.key != key.fingerprint:
             self._known = None  # the key is another one since: look again, with all checks
             last = self.last(key)
+        if last is not None:
+            self.settle_first_key()
         marks = last.marks if last else {}
         changed = changed_segments(self.places.segments, marks)
         if not changed and not purged:
@@ -131,6 +123,14 @@ class Checkpoints:
             public_key=None if last else key.public,
         )
         self._known = append(self.places.directory, last, [checkpoint.to_line(key)])
+        self.settle_first_key()
+
+    def settle_first_key(self) -> None:
+        """A key that lies in its place says that there are checkpoints: it comes there after the first of them."""
+        keys = self.places.keys
+        with state_errors("read", keys.file):
+            if keys.reference is None and not keys.file.exists():
+                keys.put_in_place()
 
     def _key(self) -> SigningKey | None:
         """None where there is nothing to sign yet."""
@@ -142,7 +142,7 @@ class Checkpoints:
                 f"{self.places.keys.file} is gone, and the checkpoints in {self.places.directory} are signed with it: "
                 "restore it from a backup"
             )
-        return self.places.keys.load_or_create() if list_segments(self.places.segments) else None
+        return self.places.keys.make_next() if list_segments(self.places.segments) else None
 
 
 def changed_segments(segments: Path, marks: Mapping[str, Mark]) -> dict[str, Mark]:
@@ -171,17 +171,3 @@ def _follow(path: Path, mark: Mark) -> Mark:
         except FileNotFoundError:  # purged since the directory was listed
             return mark
     return Mark(mark.records + records, mark.bytes + length, head.decode())
-
-
-def _lock_within(descriptor: int, wait_seconds: float) -> bool:
-    until = time.monotonic() + wait_seconds
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            # Not a blocking lock: a child that was forked meanwhile would hold it as long as it lives
-            if time.monotonic() >= until:
-                return False
-            time.sleep(_LOOK_SECONDS)
-        else:
-            return True

@@ -6,6 +6,7 @@ key could end a chain of his own with a hand-over to the key in use, and have th
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from partner_pipelines.clock import now
@@ -13,8 +14,7 @@ from partner_pipelines.errors import StateError, UsageError
 from partner_pipelines.state.audit_checkpoint import Checkpoint, is_signed_by, line_hash, moment
 from partner_pipelines.state.audit_checkpoint_files import Last, append, read_last
 from partner_pipelines.state.audit_checkpoints import CheckpointPlaces, Checkpoints, changed_segments
-from partner_pipelines.state.audit_signing import SigningKey, read_key_file
-from partner_pipelines.state.files import create_atomically, state_errors, sync_directory
+from partner_pipelines.state.audit_signing import SigningKey
 
 _WAIT_SECONDS = 60.0
 
@@ -45,14 +45,15 @@ def rotate_key(places: CheckpointPlaces, new: SigningKey | None) -> Rotation:
         old, last = places.keys.load(), read_last(places.directory)
         if old is None or last is None:
             raise UsageError("nothing is signed yet: the first checkpoint is made by the next run")
+        checkpoints.settle_first_key()
         own = new is None
         new = new or _next_key(places)
         if not _is_begun_by(last, new):
             append(places.directory, last, _lines(places, last, old, new))
         if own:
-            _put_in_place(places)
-    with_copy = Checkpoints(places)
-    with_copy.copy(wait_seconds=_WAIT_SECONDS)
+            places.keys.put_in_place()
+    with suppress(StateError):  # the next process makes up for it, and tells
+        checkpoints.copy(wait_seconds=_WAIT_SECONDS)
     return Rotation(old.fingerprint, new.fingerprint)
 
 
@@ -62,18 +63,7 @@ def _next_key(places: CheckpointPlaces) -> SigningKey:
             f"{places.keys.reference.setting} gives the key: make the next one "
             "(`openssl genpkey -algorithm ed25519`), name its file with --to, then set it"
         )
-    path = places.keys.file.with_name("audit-signing.next.pem")
-    create_atomically(path, SigningKey.new().to_pem())
-    key = read_key_file(path)
-    assert key is not None
-    return key
-
-
-def _put_in_place(places: CheckpointPlaces) -> None:
-    path = places.keys.file
-    with state_errors("put the new key in place of", path):
-        path.with_name("audit-signing.next.pem").replace(path)
-        sync_directory(path.parent)
+    return places.keys.make_next()
 
 
 def _is_begun_by(last: Last, new: SigningKey) -> bool:

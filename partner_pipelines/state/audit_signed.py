@@ -15,8 +15,10 @@ from partner_pipelines.state.audit_checkpoint_proof import (
     read_lines,
 )
 from partner_pipelines.state.audit_signing import KeySource, VerifyKey
+from partner_pipelines.state.files import locked_within
 
 TRAIL, COPY = "checkpoints", "copy"
+_WAIT_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -32,16 +34,24 @@ class Signed:
     copied: int | None = None
 
 
-def read_signed(directory: Path, keys: KeySource | VerifyKey, copy: Path | None) -> Signed:
+def read_signed(directory: Path, keys: KeySource | VerifyKey, copy: Path | None, lock: Path) -> Signed:
     """Proves checkpoints and copy; `keys` is where the key in use is, or the one public key that is trusted.
+
+    `lock` is held by who writes checkpoints.
 
     Raises:
         StateError, SettingsError: the checkpoints or the key cannot be read. A copy that cannot be read is a note.
         NewerSchemaError: a newer version of this program wrote them.
     """
     signed = _read(directory, keys, copy)
-    # A checkpoint or a rotation between two of our reads looks like tampering, once
-    return _read(directory, keys, copy) if signed.problems else signed
+    if not signed.problems:
+        return signed
+    # A checkpoint or a rotation between two of our reads looks like tampering: look again while nobody writes
+    try:
+        with locked_within(lock, _WAIT_SECONDS):
+            return _read(directory, keys, copy)
+    except StateError:  # whoever may only read cannot lock
+        return _read(directory, keys, copy)
 
 
 def _read(directory: Path, keys: KeySource | VerifyKey, copy: Path | None) -> Signed:
@@ -78,7 +88,7 @@ def _problems_of_key(proof: CheckpointProof, keys: KeySource | VerifyKey) -> lis
     place, line = (proof.last_line.place, proof.last_line.line) if proof.last_line else (TRAIL, 1)
     what = ""
     if proof.last is None:
-        if isinstance(keys, KeySource) and keys.reference is None and key is not None:
+        if isinstance(keys, KeySource) and keys.reference is None and keys.file.exists():
             what = f"there are none, and the key that signed them is there ({keys.file.name}): they were removed"
     elif key is None:
         what = "the key that signed it is gone: restore it, or name its public half"

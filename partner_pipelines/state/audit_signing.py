@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 from partner_pipelines.errors import StateError
 from partner_pipelines.settings.secret_references import SecretReference
 from partner_pipelines.settings.signing_key import parse_signing_key
-from partner_pipelines.state.files import create_atomically, make_directory, state_errors
+from partner_pipelines.state.files import create_atomically, make_directory, state_errors, sync_directory
 
 SIGNATURE_LENGTH = 88  # 64 bytes in base64
 
@@ -111,22 +111,31 @@ class KeySource:
     file: Path
     reference: SecretReference | None = None
 
+    @property
+    def next_file(self) -> Path:
+        """Where a key of our own is kept until a checkpoint that it has signed is on the disk."""
+        return self.file.with_name("audit-signing.next.pem")
+
     def load(self) -> SigningKey | None:
         """The key as it is now; None when there is none yet. Raises StateError, SettingsError."""
         if self.reference is not None:
             return SigningKey.from_pem(self.reference.reveal())
-        return read_key_file(self.file)
+        return read_key_file(self.file) or read_key_file(self.next_file)
 
-    def load_or_create(self) -> SigningKey:
-        """The same key for every process from the first call on. Raises StateError, SettingsError."""
-        key = self.load()
+    def make_next(self) -> SigningKey:
+        """The same next key for every process until `put_in_place`. Raises StateError."""
+        make_directory(self.file.parent)
+        create_atomically(self.next_file, SigningKey.new().to_pem())
+        key = read_key_file(self.next_file)
         if key is None:
-            make_directory(self.file.parent)
-            create_atomically(self.file, SigningKey.new().to_pem())
-            key = self.load()
-        if key is None:
-            raise StateError(f"{self.file} was removed as soon as it was made")
+            raise StateError(f"{self.next_file} was removed as soon as it was made")
         return key
+
+    def put_in_place(self) -> None:
+        """The next key is the key. Raises StateError."""
+        with state_errors("put the new key in place of", self.file):
+            self.next_file.replace(self.file)
+            sync_directory(self.file.parent)
 
 
 def read_key_file(path: Path) -> SigningKey | None:
