@@ -1,4 +1,4 @@
-"""One segment's records against the rules of the trail's format. Source: docs/design.md, schema 1."""
+"""One segment's records against the rules of the trail's format. Source: docs/audit-format.md, schema 1."""
 
 from __future__ import annotations
 

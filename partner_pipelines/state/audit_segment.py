@@ -1,4 +1,4 @@
-"""One segment of the audit trail as bytes: its name, its lock, its chain, its end. Source: docs/design.md, schema 1."""
+"""One segment of the audit trail as bytes: its name, lock, chain and end. Source: docs/audit-format.md, schema 1."""
 
 from __future__ import annotations
 
