@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -25,11 +26,12 @@ from partner_pipelines.state.audit_checkpoint import (
 from partner_pipelines.state.audit_checkpoint_files import MAX_LINES, Last, append, read_last
 from partner_pipelines.state.audit_copy import CheckpointCopy
 from partner_pipelines.state.audit_purge import PurgedSegment
-from partner_pipelines.state.audit_segment import FIRST_HASH, follow_chain, list_segments
+from partner_pipelines.state.audit_segment import FIRST_HASH, SUFFIX, follow_chain, list_segments
 from partner_pipelines.state.audit_signing import KeySource, SigningKey
 from partner_pipelines.state.files import locked_within, make_directory, state_errors
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
+_TURN = 100  # segments
 _EMPTY = Mark(0, 0, FIRST_HASH.decode())
 
 
@@ -148,26 +150,48 @@ class Checkpoints:
 def changed_segments(segments: Path, marks: Mapping[str, Mark]) -> dict[str, Mark]:
     """What each segment holds that has grown beyond its mark, on the disk. Raises StateError."""
     changed = {}
-    for path in list_segments(segments):
-        if _NAME.fullmatch(path.stem):
-            mark = marks.get(path.stem, _EMPTY)
-            now_there = _follow(path, mark)
-            if now_there != mark:
-                changed[path.stem] = now_there
+    for name in _grown(segments, marks):
+        mark = marks.get(name, _EMPTY)
+        now_there = _follow(segments / f"{name}{SUFFIX}", mark)
+        if now_there != mark:
+            changed[name] = now_there
     return changed
+
+
+def _grown(segments: Path, marks: Mapping[str, Mark]) -> list[str]:
+    """Every segment is asked for its size, each time: so by the cheapest way, with turns for other threads."""
+    grown = []
+    with state_errors("read", segments):
+        try:
+            entries = os.scandir(segments)
+        except FileNotFoundError:
+            return []
+        with entries:
+            for count, entry in enumerate(entries):
+                if count % _TURN == 0:
+                    time.sleep(0)
+                name = entry.name.removesuffix(SUFFIX)
+                if name != entry.name and _NAME.fullmatch(name) and _size(entry) > marks.get(name, _EMPTY).bytes:
+                    grown.append(name)
+    return sorted(grown)
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_size
+    except FileNotFoundError:  # purged since the directory was listed
+        return 0
 
 
 def _follow(path: Path, mark: Mark) -> Mark:
     with state_errors("read", path):
         try:
-            if os.stat(path).st_size <= mark.bytes:  # noqa: PTH116 -- asked of every segment; half the time of Path.stat
-                return mark
             with path.open("rb") as file:
                 file.seek(mark.bytes)
                 records, length, head = follow_chain(file, mark.head.encode())
                 if records:
                     # Signed is what power loss cannot take any more
                     os.fdatasync(file.fileno())
-        except FileNotFoundError:  # purged since the directory was listed
+        except FileNotFoundError:  # as above
             return mark
     return Mark(mark.records + records, mark.bytes + length, head.decode())

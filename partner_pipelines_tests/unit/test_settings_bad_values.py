@@ -86,6 +86,8 @@ BAD = [
     ("OPENMOOVE_ACTIVE_MAX_AGE", "6", "like 90m, 6h"),
     ("OPENMOOVE_MILESTONES_MAX_AGE", "-6h", "like 90m, 6h"),
     ("OPENMOOVE_LIST_MAX_AGE", "1 fortnight", "like 90m, 6h"),
+    ("OPENMOOVE_FRESH_WITHIN", "1 day", "like 90m, 6h"),
+    ("OPENMOOVE_FRESH_SHARE", "95", "from 0 to 1"),
     ("PARTNER_ALERTS_SYSTEM", "env:NOT_SET", "env:NAME"),
     ("PARTNER_ALERTS_ADMIN", f"json://{SECRET}\x01", "env:NAME"),
     ("PARTNER_ALERTS_INTEGRATION", "file:/does/not/exist", "env:NAME"),
