@@ -134,3 +134,34 @@ def test_4_processes_by_10_000_appends_are_all_there_signed_and_verify(data: Dat
     assert (report.problems, report.torn_tails, report.unsigned) == ([], [], 0)
     assert (report.segments, report.records) == (4, 4 * (1 + 100 + 10_000 + 1))
     assert verify(data.segments).problems == []
+
+
+FULL_DISK = (
+    "import resource, signal, sys\n"
+    "from pathlib import Path\n"
+    "from partner_pipelines.state.data_directory import DataDirectory\n"
+    "from partner_pipelines_tests.state.support_checkpoints import checkpoint\n"
+    "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))\n"
+    "checkpoint(DataDirectory(Path(sys.argv[1])))\n"
+)
+
+
+def test_a_full_disk_leaves_half_a_checkpoint_that_the_next_one_takes_the_place_of(data: DataDirectory) -> None:
+    for _ in range(2):
+        write_segment(data)
+        checkpoint(data)
+    write_segment(data)
+    file = data.checkpoints / "000000001.jsonl"
+    whole = file.read_bytes()
+    command = [sys.executable, "-c", FULL_DISK, str(data.root), str(len(whole) + 100)]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "StateError: cannot write" in finished.stderr
+    assert file.stat().st_size == len(whole) + 100
+    report = verified(data)
+    assert report.problems == []
+    assert report.signed is not None
+    assert report.signed.proof.torn is not None
+    checkpoint(data)
+    assert (found(data), verified(data).unsigned) == ([], 0)
+    assert file.read_bytes().startswith(whole)
