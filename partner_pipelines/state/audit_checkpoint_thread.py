@@ -42,7 +42,7 @@ class CheckpointThread:
         if self._process == os.getpid():
             self._end.set()
             if self._thread.ident is not None:
-                self._thread.join()
+                self._thread.join(_LAST_WAIT_SECONDS)
             self._look(0)  # what goes wrong can still be told
         # Without its last record the segment is that of a process that did not end cleanly: true, and its readers know
         with suppress(AuditUnavailableError):

@@ -70,10 +70,14 @@ class Checkpoints:
             return held
 
     def copy(self, *, wait_seconds: float = 0) -> bool:
-        """Every checkpoint is in the second place too, if there is one. Raises StateError; as `write`."""
+        """Every checkpoint is in the second place too, if there is one. Raises StateError; as `write`.
+
+        Under a lock of its own: a second place that hangs, as a network's may, keeps nobody from signing.
+        """
         if self._copy is None:
             return True
-        with self.held(wait_seconds) as held:
+        make_directory(self.places.lock.parent)
+        with locked_within(self.places.lock.with_name("checkpoint-copy.lock"), wait_seconds) as held:
             if held:
                 self._copy.make_up()
             return held

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from partner_pipelines.errors import StateError
 from partner_pipelines.state.audit_checkpoint_files import append_synced, list_files
-from partner_pipelines.state.files import create_atomically, make_directory, state_errors
+from partner_pipelines.state.files import make_directory, state_errors, write_atomically
 
 
 class CheckpointCopy:
@@ -41,7 +41,7 @@ class CheckpointCopy:
             try:
                 there = target.read_bytes()
             except FileNotFoundError:
-                create_atomically(target, content)
+                write_atomically(target, content)  # by a rename: not every place has links
             else:
                 there = there[: there.rfind(b"\n") + 1]
                 if not content.startswith(there):
