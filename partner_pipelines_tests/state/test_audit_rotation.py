@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from partner_pipelines.errors import SettingsError, StateError, UsageError
 from partner_pipelines.settings import load_settings
 from partner_pipelines.state.audit_checkpoints import CheckpointPlaces, Checkpoints
 from partner_pipelines.state.audit_rotation import rotate_key
-from partner_pipelines.state.audit_signing import SigningKey, read_key_file
+from partner_pipelines.state.audit_signing import SigningKey, VerifyKey, read_key_file, read_public_key
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.sync.process_trail import checkpoint_places
 from partner_pipelines_tests.state.support_checkpoints import (
@@ -198,3 +199,20 @@ def test_signatures_are_those_of_openssl_both_ways(data: DataDirectory, tmp_path
     theirs = subprocess.check_output(["base64", "-w0"], input=subprocess.check_output(sign))
     assert key.public.proves(theirs, message.read_bytes())
     assert not key.public.proves(theirs, message.read_bytes() + b" ")
+
+
+def test_every_other_text_is_another_public_key_or_none() -> None:
+    key = SigningKey.new().public
+    for place in range(len(key.text)):
+        for bit in range(8):
+            other = chr(ord(key.text[place]) ^ 1 << bit)
+            text = key.text[:place] + other + key.text[place + 1 :]
+            with suppress(ValueError):
+                assert VerifyKey.from_text(text).fingerprint != key.fingerprint
+
+
+@pytest.mark.parametrize("content", ["", "no key", "-----BEGIN PUBLIC KEY-----\nMCow\n-----END PUBLIC KEY-----\n"])
+def test_a_file_that_is_no_public_key_is_one_sentence(tmp_path: Path, content: str) -> None:
+    (tmp_path / "public.pem").write_text(content)
+    with pytest.raises(StateError, match=r"public\.pem is no public Ed25519 key in PEM, as `audit key` prints it"):
+        read_public_key(tmp_path / "public.pem")
