@@ -217,11 +217,42 @@ def backup(
 
 
 @audit_app.command()
-def verify(*, as_json: Json = False) -> None:
+def verify(
+    *,
+    copy: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The second place of checkpoints, instead of PARTNER_AUDIT_COPY.")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Trust this public key (PEM), not the key in use.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Check the whole trail; name the first bad record; exit status 1 if there is any."""
     from partner_pipelines.cli.audit import run_verify
 
-    _end(run_verify(as_json=as_json))
+    _end(run_verify(copy, key, as_json=as_json))
+
+
+@audit_app.command("key")
+def print_key(*, as_json: Json = False) -> None:
+    """Print the public half of the key that signs checkpoints, in PEM."""
+    from partner_pipelines.cli.audit import run_key
+
+    run_key(as_json=as_json)
+
+
+@audit_app.command("rotate-key")
+def rotate_key(
+    *,
+    to: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The next private key (PEM); without it, one is made in state/.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Hand the signing of checkpoints over to another key."""
+    from partner_pipelines.cli.audit import run_rotate_key
+
+    run_rotate_key(to, as_json=as_json)
 
 
 @audit_app.command()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from partner_pipelines.errors import UsageError
-from partner_pipelines.settings import Settings, load_settings, read_environment
+from partner_pipelines.settings import Settings, describe_settings, load_settings, read_environment
 from partner_pipelines.state.data_directory import STAMP, DataDirectory, check_stamp_version, open_data_directory
 from partner_pipelines.state.files import PRIVATE_FILE, make_directory, state_errors
 
@@ -17,9 +17,12 @@ _PLACE = ("PARTNER_DATA_DIR", "PARTNER_ENV")
 
 
 def place_settings(*names: str) -> Settings:
-    """Settings made of these variables alone (PARTNER_DATA_DIR, PARTNER_ENV): the others need not be right."""
-    environ = read_environment()
-    return load_settings({name: environ[name] for name in names or _PLACE if name in environ})
+    """Settings made of these variables alone (PARTNER_DATA_DIR, PARTNER_ENV): the others need not be right.
+
+    Variables that are no settings are kept: `env:NAME` may refer to them.
+    """
+    others = {line.variable for line in describe_settings()} - set(names or _PLACE)
+    return load_settings({name: value for name, value in read_environment().items() if name not in others})
 
 
 def refuse_newer_data() -> None:

@@ -12,7 +12,10 @@ from partner_pipelines.cli.places import existing_data, place_settings
 if TYPE_CHECKING:
     from partner_pipelines.defs.purge import Purge
 
-_SETTINGS = ("PARTNER_DATA_DIR", "PARTNER_ENV", "PARTNER_RUNS_KEEP_DAYS", "PARTNER_AUDIT_KEEP_DAYS")
+_SETTINGS = (
+    *("PARTNER_DATA_DIR", "PARTNER_ENV", "PARTNER_RUNS_KEEP_DAYS", "PARTNER_AUDIT_KEEP_DAYS"),
+    *("PARTNER_AUDIT_KEY", "PARTNER_AUDIT_COPY"),
+)
 
 
 def run_purge(*, dry_run: bool, as_json: bool) -> None:

@@ -15,7 +15,9 @@ from partner_pipelines.defs.home import storage_errors
 from partner_pipelines.defs.resources import current_data, current_settings, sentences_only
 from partner_pipelines.defs.schedules import default_schedule_status
 from partner_pipelines.settings import Settings
+from partner_pipelines.state.audit_checkpoints import Checkpoints
 from partner_pipelines.state.data_directory import DataDirectory
+from partner_pipelines.sync.process_trail import checkpoint_places
 from partner_pipelines.sync.purge import TrailPurge, purge_trail
 
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -41,7 +43,8 @@ def purge_old(instance: dg.DagsterInstance, settings: Settings, data: DataDirect
         with storage_errors(data.dagster):
             purge.runs = purge_runs(instance, now() - timedelta(days=settings.runs_keep_days), dry_run=dry_run)
     if settings.audit_keep_days is not None:
-        purge.trail = purge_trail(data, now() - timedelta(days=settings.audit_keep_days), dry_run=dry_run)
+        before = now() - timedelta(days=settings.audit_keep_days)
+        purge.trail = purge_trail(data, Checkpoints(checkpoint_places(settings, data)), before, dry_run=dry_run)
     return purge
 
 

@@ -13,16 +13,19 @@ from functools import partial
 import uvicorn
 
 from partner_pipelines import __version__
-from partner_pipelines.errors import AuditUnavailableError, PartnerPipelinesError
+from partner_pipelines.errors import PartnerPipelinesError
 from partner_pipelines.receiver.app import Receive, Receiver, Scope, Send
 from partner_pipelines.receiver.health import Health
 from partner_pipelines.receiver.protocol import Impatient
 from partner_pipelines.receiver.refusals import Refusals
 from partner_pipelines.settings import load_settings
+from partner_pipelines.state.audit_checkpoint_thread import CheckpointThread
+from partner_pipelines.state.audit_checkpoints import Checkpoints
 from partner_pipelines.state.audit_trail import AuditTrail
 from partner_pipelines.state.data_directory import open_data_directory
 from partner_pipelines.state.heartbeat import Heartbeat
 from partner_pipelines.state.inbox import Inbox
+from partner_pipelines.sync.process_trail import checkpoint_places
 from partner_pipelines.sync.webhook_secrets import accepted_secrets
 
 READY = b"ready\n"
@@ -44,6 +47,7 @@ class _Worker:
         self._trail = AuditTrail(data.segments, version=__version__)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
         self._health = Health(inbox, Heartbeat(data.webhooks), secrets)
+        self._signer = CheckpointThread(Checkpoints(checkpoint_places(settings, data)), self._trail.record_event)
         self._refusals = Refusals(self._trail)
         self._receiver = Receiver(inbox, secrets, self._health, self._refusals, self._threads)
 
@@ -62,6 +66,7 @@ class _Worker:
 
     @asynccontextmanager
     async def _looking(self) -> AsyncIterator[None]:
+        self._signer.start()
         await self._look()
         looking = asyncio.create_task(self._look_for_ever())
         try:
@@ -72,8 +77,7 @@ class _Worker:
                 await looking
             self._threads.shutdown()
             self._refusals.flush()
-            with suppress(AuditUnavailableError):
-                self._trail.close()
+            await asyncio.to_thread(self._signer.close, self._trail.close)
 
     async def _look_for_ever(self) -> None:
         while True:

@@ -12,18 +12,18 @@ from partner_pipelines.errors import SettingsError
 from partner_pipelines.settings.connection_sources import Environment
 from partner_pipelines.settings.connections import Connection, OpenMooveConnection, Partner, ResManConnection
 from partner_pipelines.settings.declared import About, Declared
-from partner_pipelines.settings.secret_references import TAKES as TAKES_SECRET
 from partner_pipelines.settings.secret_references import SecretReference
+from partner_pipelines.settings.signing_key import TAKES as TAKES_SIGNING_KEY
 from partner_pipelines.settings.values import (
     TAKES_KEEP_DAYS,
     TAKES_SWITCH,
     AbsolutePath,
-    AnySecret,
     CaBundle,
     Directory,
     Group,
     KeepDays,
     Secrets,
+    SigningKeyReference,
     Switch,
     Timezone,
 )
@@ -93,8 +93,8 @@ class ProgramSettings(Declared):
         About("how long an uncertain write rests before the partner is asked about it", unit="seconds"),
     ] = 60
     audit_key: Annotated[
-        AnySecret | None,
-        About("the key that signs checkpoints", takes=TAKES_SECRET, default="made in state/", hidden=True),
+        SigningKeyReference | None,
+        About("the key that signs checkpoints", takes=TAKES_SIGNING_KEY, default="made in state/", hidden=True),
     ] = None
     audit_copy: Annotated[Directory | None, About("a second place for checkpoints", takes="a directory")] = None
     audit_keep_days: Annotated[

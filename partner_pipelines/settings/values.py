@@ -20,7 +20,8 @@ from pydantic import BeforeValidator, ValidationInfo
 from partner_pipelines.models.rate_limit import RateLimit, parse_rate_limits
 from partner_pipelines.settings.addresses import check_address
 from partner_pipelines.settings.declared import Origin
-from partner_pipelines.settings.secret_references import Check, SecretReference, check_header, check_line, no_check
+from partner_pipelines.settings.secret_references import Check, SecretReference, check_header, check_line
+from partner_pipelines.settings.signing_key import check_signing_key
 
 KNOWN_SCOPES = ("leads", "units", "employees", "documents", "payments", "maintenance")
 
@@ -191,9 +192,9 @@ def refer_line(value: object, info: ValidationInfo) -> SecretReference:
     return _refer(value, info, check_line)
 
 
-def refer_any(value: object, info: ValidationInfo) -> SecretReference:
-    """A secret of any text."""
-    return _refer(value, info, no_check)
+def refer_signing_key(value: object, info: ValidationInfo) -> SecretReference:
+    """An Ed25519 private key."""
+    return _refer(value, info, check_signing_key)
 
 
 def refer_list(value: object, info: ValidationInfo) -> tuple[SecretReference, ...]:
@@ -216,5 +217,5 @@ Group = Annotated[int, BeforeValidator(parse_group)]
 ConnectionName = Annotated[str, BeforeValidator(parse_connection_name)]
 HeaderSecret = Annotated[SecretReference, BeforeValidator(refer_header)]
 LineSecret = Annotated[SecretReference, BeforeValidator(refer_line)]
-AnySecret = Annotated[SecretReference, BeforeValidator(refer_any)]
+SigningKeyReference = Annotated[SecretReference, BeforeValidator(refer_signing_key)]
 Secrets = Annotated[tuple[SecretReference, ...], BeforeValidator(refer_list)]

@@ -1,9 +1,11 @@
-"""One segment's records against the rules of the trail's format. Source: docs/design.md, schema 1."""
+"""One segment's records against the rules of the trail's format. Source: docs/audit-format.md, schema 1."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,12 +19,25 @@ from partner_pipelines.state.audit_segment import (
     MAX_UNSENT,
     SCHEMA,
     SEAL_END,
+    SEAL_LENGTH,
     SEAL_START,
     chain_hash,
 )
 
-SEAL_LENGTH = len(SEAL_START) + len(FIRST_HASH) + len(SEAL_END)
 _SEALED_AND_MORE = re.compile(rb',"hash":"[0-9a-f]{64}"}.', re.DOTALL)
+
+
+_NEVER = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a checkpoint says of a segment: so many records of so many bytes, the last one's hash. `where` names it."""
+
+    records: int
+    bytes: int
+    head: str
+    where: str
 
 
 class _BrokenRuleError(Exception):
@@ -32,15 +47,18 @@ class _BrokenRuleError(Exception):
 class Chain:
     """A segment's hash and numbers, as they must go on.
 
-    After `read`: `records` are the good ones, `bytes` their length, `head` (hex) the hash of the last of them, `purged`
-    what their events say of other segments.
+    `claims` are what checkpoints say of it. After `read`: `records` are the good ones, `bytes` their length, `head` the
+    hash (hex) of the last of them, `purged` what their events say of other segments.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, claims: Sequence[Claim] = ()) -> None:
         self.records = 0
         self.bytes = 0
         self.purged: list[PurgedSegment] = []
         self._path = path
+        self._claims = sorted(claims, key=attrgetter("bytes"), reverse=True)
+        self._next_claim = self._claims[-1].bytes if self._claims else _NEVER
+        self._signed = 0
         self._head = FIRST_HASH
         self._closed = False
         self._sent = 0
@@ -69,10 +87,12 @@ class Chain:
             for line in file:
                 if not line.endswith(b"\n"):
                     self._check_tail(line)
+                    self._check_end()
                     return None, True
                 self._check(line)
                 self.records += 1
                 self.bytes += len(line)
+            self._check_end()
         except _BrokenRuleError as broken:
             return str(broken), False
         return (None if self.records else "it has no header"), False
@@ -83,6 +103,8 @@ class Chain:
         if seal != SEAL_START + digest + SEAL_END:
             raise _BrokenRuleError("its hash does not follow from it and the line before it")
         self._check_rules(line)
+        if self.bytes + len(line) >= self._next_claim:
+            self._check_claims(self.bytes + len(line), digest)
         self._head = digest
 
     def _check_rules(self, line: bytes) -> None:
@@ -96,6 +118,23 @@ class Chain:
             self._rules[kind](record)
         except (ValueError, KeyError, TypeError) as error:
             raise _BrokenRuleError(f"it is no record of schema {SCHEMA}") from error
+
+    def _check_claims(self, length: int, digest: bytes) -> None:
+        here = (length, self.records + 1, digest.decode())
+        while self._claims and self._claims[-1].bytes <= length:
+            claim = self._claims.pop()
+            if (claim.bytes, claim.records, claim.head) != here:
+                raise _BrokenRuleError(
+                    f"it is not what {claim.where} signed: one of the lines {self._signed + 1} to {self.records + 1} "
+                    "was changed, and the chain behind it made anew"
+                )
+        self._signed = self.records + 1
+        self._next_claim = self._claims[-1].bytes if self._claims else _NEVER
+
+    def _check_end(self) -> None:
+        if self._claims:
+            claim = self._claims[0]
+            raise _BrokenRuleError(f"it is missing: {claim.where} signed {claim.records} records; the segment was cut")
 
     def _check_tail(self, tail: bytes) -> None:
         if self._closed:

@@ -7,7 +7,7 @@ holds such records is kept for ever: it is all that is left of the others.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -50,11 +50,23 @@ def old_segments(directory: Path, before: datetime) -> list[Path]:
         return [path for path in list_segments(directory) if path.stat().st_mtime < before.timestamp()]
 
 
-def purge_segments(directory: Path, purged: Sequence[PurgedSegment], *, version: str) -> None:
+Announce = Callable[["Sequence[PurgedSegment]"], None]
+
+
+def announce_nothing(_purged: Sequence[PurgedSegment]) -> None:
+    """For a trail without checkpoints."""
+
+
+def purge_segments(
+    directory: Path, purged: Sequence[PurgedSegment], *, version: str, announce: Announce = announce_nothing
+) -> None:
     """The segments are gone, and the trail says so. Whoever calls has made sure that nobody needs them any more.
+
+    `announce` gets a checkpoint to say it too: a record in the trail alone is one that whoever can write can add.
 
     Raises:
         AuditUnavailableError: the records cannot be written; no segment is gone.
+        Whatever `announce` raises: no segment is gone either.
         StateError: a segment cannot be removed; the records of all of them stand, which harms nobody.
     """
     trail = AuditTrail(directory, version=version)
@@ -63,6 +75,7 @@ def purge_segments(directory: Path, purged: Sequence[PurgedSegment], *, version:
             trail.record_event(EVENT, segment.facts())
     finally:
         trail.close()  # on the disk before the first segment goes
+    announce(purged)
     with state_errors("remove purged segments in", directory):
         for segment in purged:
             (directory / f"{segment.segment}{SUFFIX}").unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -67,14 +68,18 @@ class SegmentRead:
     damage: str | None = None
 
 
-def read_segments(segments: Path, positions: Mapping[str, SegmentPosition]) -> Iterator[SegmentRead]:
+def read_segments(
+    segments: Path, positions: Mapping[str, SegmentPosition], finished: AbstractSet[str] = frozenset()
+) -> Iterator[SegmentRead]:
     """What was written since `positions` (by segment): several reads a segment, in order, each with its own position.
+
+    Those that are `finished` are not looked at.
 
     Raises:
         StateError: a segment cannot be read.
         NewerSchemaError: a newer version of this program wrote one.
     """
-    for path in list_segments(segments):
+    for path in list_segments(segments, finished):
         position = positions.get(path.stem, SegmentPosition())
         if not position.finished:
             yield from _read_segment(path, position)

@@ -1,4 +1,4 @@
-"""One segment of the audit trail as bytes: its name, its lock, its chain, its end. Source: docs/design.md, schema 1."""
+"""One segment of the audit trail as bytes: its name, lock, chain and end. Source: docs/audit-format.md, schema 1."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import fcntl
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 import orjson
 
@@ -25,6 +27,8 @@ MAX_UNSENT = 50
 FIRST_HASH = b"0" * 64
 SEAL_START = b',"hash":"'
 SEAL_END = b'"}\n'
+SEAL_LENGTH = len(SEAL_START) + len(FIRST_HASH) + len(SEAL_END)
+_TURN = 50  # records
 
 _UTC = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 
@@ -45,17 +49,37 @@ def is_living(descriptor: int) -> bool:
     return False
 
 
-def list_segments(directory: Path) -> list[Path]:
-    """The segments by age; none when nothing was ever called.
+def follow_chain(file: BinaryIO, head: bytes) -> tuple[int, int, bytes]:
+    """How far the chain goes on from here, where the last hash was `head`: records, their bytes, the last one's hash.
+
+    It ends before a line that is not whole, or whose hash does not follow. Other threads get their turn in between.
+    """
+    records = length = 0
+    for line in file:
+        digest = chain_hash(head, line[:-SEAL_LENGTH])
+        if line[-SEAL_LENGTH:] != SEAL_START + digest + SEAL_END:
+            break
+        head = digest
+        records += 1
+        length += len(line)
+        if records % _TURN == 0:
+            time.sleep(0)
+    return records, length, head
+
+
+def list_segments(directory: Path, without: AbstractSet[str] = frozenset()) -> list[Path]:
+    """The segments by age, but for those of these names; none when nothing was ever called.
 
     Raises:
         StateError: the directory cannot be read.
     """
     with state_errors("read", directory):
         try:
-            return sorted(path for path in directory.iterdir() if path.suffix == SUFFIX)
+            names = os.listdir(directory)  # noqa: PTH208 -- of thousands of finished ones no path is made
         except FileNotFoundError:
             return []
+    wanted = (name for name in names if name.endswith(SUFFIX) and name[: -len(SUFFIX)] not in without)
+    return [directory / name for name in sorted(wanted)]
 
 
 class Segment:

@@ -1,7 +1,7 @@
 """The audit trail's writer: each call has its intent in a file before it leaves, and its outcome after it.
 
 `write()` survives SIGKILL. What power loss can take is bounded by the reservation, which is synced before the first
-request of a batch leaves. The format stands in docs/design.md.
+request of a batch leaves. The format stands in docs/audit-format.md.
 """
 
 from __future__ import annotations

@@ -1,19 +1,21 @@
 """Proof of the audit trail: every segment's chain and numbering, read from the first byte to the last.
 
 A crash leaves an incomplete last line, a torn tail, and nothing else; whatever else is wrong was done to the file.
-What a cut at the end of a segment, or a segment that is gone, looks like from here: nothing. Checkpoints tell that.
-A segment that was purged is gone with a record: an event of the trail says its length and its head.
+What a cut at the end of a segment, a segment that is gone or a chain made anew looks like from here: nothing.
+Checkpoints tell that: given them, each segment is held against all that was ever signed of it.
+A segment that was purged is gone with a record: an event of the trail says its length and its head, a checkpoint too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from partner_pipelines.state.audit_chain import Chain
+from partner_pipelines.state.audit_chain import Chain, Claim
 from partner_pipelines.state.audit_purge import PurgedSegment
 from partner_pipelines.state.audit_segment import is_living, list_segments
+from partner_pipelines.state.audit_signed import Signed
 from partner_pipelines.state.files import state_errors
 
 
@@ -56,7 +58,7 @@ class SegmentProof:
 class VerifyReport:
     """What was looked at, and what was wrong. The trail is proved when `problems` is empty.
 
-    `purged` are the segments that are gone with a record, by name.
+    `purged` are the segments that are gone with a record, by name. `unsigned` are records that no checkpoint lists yet.
     """
 
     segments: int = 0
@@ -64,10 +66,12 @@ class VerifyReport:
     torn_tails: list[TornTail] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     purged: dict[str, PurgedSegment] = field(default_factory=dict)
+    unsigned: int = 0
+    signed: Signed | None = None
 
 
-def verify(segments: Path) -> VerifyReport:
-    """Checks the whole trail.
+def verify(segments: Path, read: Callable[[], Signed] | None = None) -> VerifyReport:
+    """Checks the whole trail; with `read`, which gives what is signed of it, against that too.
 
     Raises:
         StateError: a segment cannot be read.
@@ -75,8 +79,10 @@ def verify(segments: Path) -> VerifyReport:
     """
     report = VerifyReport()
     proofs: dict[str, SegmentProof] = {}
+    signed = read() if read else None  # first: what segments hold only grows
+    claims = signed.proof.claims if signed else {}
     for path in list_segments(segments):
-        proof = verify_segment(path)
+        proof = verify_segment(path, tuple(claims.get(path.stem, ())))
         if proof is None:
             continue
         proofs[proof.segment] = proof
@@ -87,11 +93,41 @@ def verify(segments: Path) -> VerifyReport:
         elif proof.torn_tail:
             report.torn_tails.append(proof.torn_tail)
     _check_purged(proofs, report)
+    if read and signed:
+        report.signed = signed if _gone(signed, proofs) == [] else read()  # a purge may have come in between
+        _check_signed(report.signed, proofs, report)
     return report
 
 
-def verify_segment(path: Path) -> SegmentProof | None:
+def _gone(signed: Signed, proofs: Mapping[str, SegmentProof]) -> list[str]:
+    return sorted(signed.proof.standing.keys() - proofs.keys())
+
+
+def _check_signed(signed: Signed, proofs: Mapping[str, SegmentProof], report: VerifyReport) -> None:
+    report.problems.extend(Problem(bad.place, bad.line, bad.what) for bad in signed.problems)
+    for name in _gone(signed, proofs):
+        claim = signed.proof.standing[name]
+        what = f"the segment is gone, no checkpoint announces that; {claim.where} signed {claim.records} records of it"
+        report.problems.append(Problem(name, 1, what))
+    for name, claim in signed.proof.purged.items():
+        told = report.purged.get(name)
+        if told is not None and (told.records, told.bytes, told.head) != (claim.records, claim.bytes, claim.head):
+            what = f"its purge record says {told.records} records, {claim.where} announced {claim.records}"
+            report.problems.append(Problem(name, told.records, what))
+        elif told is None and name not in proofs:
+            report.problems.append(
+                Problem(name, 1, f"{claim.where} announced its purge, the trail has no record of it")
+            )
+    standing = signed.proof.standing
+    report.unsigned = sum(
+        proof.records - (standing[name].records if name in standing else 0) for name, proof in proofs.items()
+    )
+
+
+def verify_segment(path: Path, claims: Sequence[Claim] = ()) -> SegmentProof | None:
     """One segment, read from the first byte to the last; None when it was purged since the directory was listed.
+
+    `claims` are what checkpoints say of it.
 
     Raises:
         StateError: it cannot be read.
@@ -104,12 +140,12 @@ def verify_segment(path: Path) -> SegmentProof | None:
             return None
         with file:
             living = is_living(file.fileno())
-            chain = Chain(path)
+            chain = Chain(path, claims)
             what, torn = chain.read(file)
             if what and living:
                 # The writer may have cut back half a record between two of our reads: that reads well the second time.
                 file.seek(0)
-                chain = Chain(path)
+                chain = Chain(path, claims)
                 what, torn = chain.read(file)
     after = chain.records + 1
     return SegmentProof(

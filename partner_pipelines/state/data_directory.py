@@ -32,6 +32,16 @@ class DataDirectory:
         return self.root / "audit" / "segments"
 
     @property
+    def checkpoints(self) -> Path:
+        """What of the trail is signed."""
+        return self.root / "audit" / "checkpoints"
+
+    @property
+    def signing_key(self) -> Path:
+        """The key of checkpoints, where PARTNER_AUDIT_KEY gives none."""
+        return self.state / "keys" / "audit-signing.pem"
+
+    @property
     def state(self) -> Path:
         """Keys, tokens, budgets, vault, landing: for the program alone."""
         return self.root / "state"

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from partner_pipelines.errors import StateError
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
 _KEY_BYTES = 32
+_LOOK_SECONDS = 0.02
 
 
 @contextmanager
@@ -147,6 +149,31 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def locked_within(path: Path, seconds: float) -> Iterator[bool]:
+    """Holds the lock file exclusively inside, if it is free within so many seconds: whether it is held.
+
+    For what must never wait for ever: a child that was forked while the lock was held keeps it as long as it lives.
+    """
+    with state_errors("lock", path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE)
+    try:
+        until = time.monotonic() + seconds
+        while not (held := _try_lock(descriptor)) and time.monotonic() < until:
+            time.sleep(_LOOK_SECONDS)
+        yield held
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def load_or_create_key(path: Path) -> bytes:

@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Literal
 
 from partner_pipelines.errors import NewerSchemaError
-from partner_pipelines.state import access_token, audit_segment, budget_file, claims, landing, scopes, vault
+from partner_pipelines.state import (
+    access_token,
+    audit_checkpoint,
+    audit_segment,
+    budget_file,
+    claims,
+    landing,
+    scopes,
+    vault,
+)
 from partner_pipelines.state.data_directory import DataDirectory, check_stamp_version
 from partner_pipelines.state.files import state_errors
 
@@ -68,6 +77,7 @@ _TOKEN = _Format(access_token.SCHEMA, _in_object, 1 << 20)
 _SCOPES = _Format(scopes.SCHEMA, _in_object, 1 << 20)
 _LANDED = _Format(landing.SCHEMA, _after(b'{"schema":'), 64)
 _SEGMENT = _Format(audit_segment.SCHEMA, _after(b'{"kind":"segment","schema":'), 64)
+_CHECKPOINTS = _Format(audit_checkpoint.SCHEMA, _after(audit_checkpoint.START), 64)
 # SQLite's `user_version` (its file format, 1.3) and the ledger's version: reading them opens no database, takes no lock
 _IN_SQLITE = _at(60, "big", b"SQLite format 3\0")
 _VAULT = _Format(vault.SCHEMA, _IN_SQLITE, 64)
@@ -103,6 +113,7 @@ def _files(data: DataDirectory) -> Iterator[tuple[Path, _Format]]:
     places = (
         (data.vault.parent, data.vault.name, _VAULT),
         (data.tokens, "*.json", _TOKEN),
+        (data.checkpoints, "*.jsonl", _CHECKPOINTS),
         (data.revocations / "pending", "*.json", _TOKEN),
         (data.scopes, "*.json", _SCOPES),
         (data.budget, "*.ledger", _LEDGER),

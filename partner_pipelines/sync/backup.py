@@ -5,7 +5,8 @@ What points to something is copied before what it points to, so that nothing in 
     1  under the warehouse's lock, so that nothing is merged meanwhile: webhooks that wait, landed answers, the database
     2  the published file, and everything that has no place of its own here
     3  the vault: the values of every token in 1 are in it
-    4  the trail: every call that 1 names is in it, and every byte of it that the database has read
+    4  checkpoints with the key that signed the last of them, then the trail: every call that 1 names is in it, every
+       byte of it that the database has read, and everything that the checkpoints list
 
 What is made anew, or means nothing elsewhere, is left out: access tokens, request ledgers, locks, the runs that run.
 """
@@ -27,6 +28,7 @@ from partner_pipelines.state.audit_segment import SUFFIX
 from partner_pipelines.state.data_directory import STAMP, DataDirectory
 from partner_pipelines.state.files import locked, make_directory, state_errors
 from partner_pipelines.state.vault import Vault, copy_database
+from partner_pipelines.sync.process_trail import CHECKPOINT_LOCK
 from partner_pipelines.sync.purge import PURGE_LOCK
 from partner_pipelines.warehouse.connection import Warehouse
 
@@ -34,7 +36,8 @@ _LEFT_OUT = {
     *("state/tokens", "state/budget", "state/claims", "state/runs", "state/sandbox.json"),
     *("dagster/logs", "dagster/matplotlib", "webhooks/receiver.log", "demo", "warehouse"),
 }
-_LATER = {"state/vault", "audit"}
+_KEYS = ("audit-signing.pem", "audit-signing.next.pem")
+_LATER = {"state/vault", "audit", *(f"state/keys/{name}" for name in _KEYS)}
 _FIRST = ("webhooks/inbox", "webhooks/claimed", "state/landing")
 _LOCKS = re.compile(r"(.*\.)?lock")
 _NAME = re.compile(r"\d{8}T\d{12}Z")
@@ -139,7 +142,14 @@ class _Copy:
             self._count(target)
 
     def _copy_trail(self) -> None:
-        for path in sorted(self._data.segments.glob(f"[!.]*{SUFFIX}")):
+        with locked(self._data.state / CHECKPOINT_LOCK):
+            for name in _KEYS:
+                self._copy_file(self._data.signing_key.with_name(name))
+            self._copy_lines(self._data.checkpoints)
+        self._copy_lines(self._data.segments)
+
+    def _copy_lines(self, directory: Path) -> None:
+        for path in sorted(directory.glob(f"[!.]*{SUFFIX}")):
             self._copy_file(path)
             _cut_to_lines(self._make(path.parent) / path.name)
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
 
 import httpx
 
-from partner_pipelines import __version__
 from partner_pipelines.clock import now
-from partner_pipelines.errors import AuditUnavailableError, CallFacts
+from partner_pipelines.errors import CallFacts
 from partner_pipelines.models.call import CallIntent, CallOutcome
 from partner_pipelines.models.rate_limit import RateLimit
 from partner_pipelines.notify import Notifier, addresses_of
@@ -45,6 +43,7 @@ from partner_pipelines.state.vault import Vault
 from partner_pipelines.sync.access import ResManAccess
 from partner_pipelines.sync.ledgers import SharedLedger, Unmetered
 from partner_pipelines.sync.partner_clock import Clocked, PartnerClock
+from partner_pipelines.sync.process_trail import process_trail
 from partner_pipelines.sync.shared_token import SharedToken
 from partner_pipelines.warehouse.connection import Warehouse
 from partner_pipelines.warehouse.group import open_to_group
@@ -107,7 +106,7 @@ class House:
         self.stop = stop
         self.started_at: datetime = now()
         self.revocations = Revocations(data.revocations)
-        self.recorder = CountingRecorder(process_trail(data.segments), self.revocations)
+        self.recorder = CountingRecorder(process_trail(settings, data), self.revocations)
         self.notifier = Notifier(data.incidents, addresses_of(settings), self.journal)
         self.vault = Vault(data.vault)
         self.landing = Landing(data.landing)
@@ -228,21 +227,3 @@ def open_house(settings: Settings, *, run_id: str | None, stop: Stop) -> Iterato
 
 
 _unmetered: dict[tuple[Path, str, str], Unmetered] = {}  # a house lives for a step of a run, their word for longer
-_trails: dict[Path, AuditTrail] = {}
-_trails_lock = threading.Lock()
-
-
-def process_trail(segments: Path) -> AuditTrail:
-    """The trail of this process: one segment, whatever number of houses it opens, closed when the process ends."""
-    with _trails_lock:
-        if segments not in _trails:
-            trail = AuditTrail(segments, version=__version__)
-            atexit.register(_close, trail)
-            _trails[segments] = trail
-        return _trails[segments]
-
-
-def _close(trail: AuditTrail) -> None:
-    # Without its last record the segment is that of a process that did not end cleanly: true, and known to its readers
-    with suppress(AuditUnavailableError):
-        trail.close()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from partner_pipelines import __version__
+from partner_pipelines.errors import StateError
+from partner_pipelines.state.audit_checkpoints import Checkpoints
 from partner_pipelines.state.audit_purge import PurgedSegment, old_segments, purge_segments
 from partner_pipelines.state.audit_verify import SegmentProof, verify_segment
 from partner_pipelines.state.data_directory import DataDirectory
@@ -16,6 +21,7 @@ from partner_pipelines.warehouse.trail import read_whole
 
 PURGE_LOCK = "purge.lock"
 """In `state/`: held by who purges, and by who copies what may be purged."""
+_WAIT_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -31,8 +37,10 @@ class TrailPurge:
         return sum(segment.records for segment in self.purged)
 
 
-def purge_trail(data: DataDirectory, before: datetime, *, dry_run: bool = False) -> TrailPurge:
-    """Segments that nothing was written to since `before` are gone; with `dry_run`, only named.
+def purge_trail(
+    data: DataDirectory, checkpoints: Checkpoints, before: datetime, *, dry_run: bool = False
+) -> TrailPurge:
+    """Segments that nothing was written to since `before` are gone, as a checkpoint says; `dry_run` only names them.
 
     Raises:
         AuditUnavailableError, StateError, NewerSchemaError: nothing is gone whose record is not written.
@@ -49,8 +57,17 @@ def purge_trail(data: DataDirectory, before: datetime, *, dry_run: bool = False)
             if proof is not None and not proof.purged:
                 _judge(proof, loaded.get(proof.segment), purge)
         if purge.purged and not dry_run:
-            purge_segments(data.segments, purge.purged, version=__version__)
+            announce = partial(announce_purge, checkpoints)
+            purge_segments(data.segments, purge.purged, version=__version__, announce=announce)
     return purge
+
+
+def announce_purge(checkpoints: Checkpoints, purged: Sequence[PurgedSegment]) -> None:
+    """A checkpoint says that these segments go. Raises StateError."""
+    if not checkpoints.write(purged, wait_seconds=_WAIT_SECONDS):
+        raise StateError(f"nothing was purged: another process holds {checkpoints.places.lock}")
+    with suppress(StateError):  # the next process makes up for it, and tells
+        checkpoints.copy()
 
 
 def _loaded(data: DataDirectory) -> dict[str, int]:

@@ -158,7 +158,7 @@ class Warehouse:
             with self.locked(), warehouse_errors(self.path), self._attached(self.path) as database:
                 if read_known_facts(database, self.path):
                     finished = finished_segments(database)
-        refuse_newer_segments(path for path in list_segments(self.data.segments) if path.stem not in finished)
+        refuse_newer_segments(list_segments(self.data.segments, finished))
 
     @contextmanager
     def locked(self) -> Iterator[None]:

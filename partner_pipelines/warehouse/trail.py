@@ -25,8 +25,8 @@ def load_trail(connection: DuckDBPyConnection, segments: Path) -> int:
     Call it inside a transaction. Returns the number of calls that came. Raises StateError, NewerSchemaError.
     """
     calls = events = 0
-    positions = _positions(connection)
-    for read in read_segments(segments, positions):
+    positions = _positions(connection, _UNFINISHED)
+    for read in read_segments(segments, positions, finished_segments(connection)):
         _insert(connection, "load_calls", read.calls)
         _insert_events(connection, read, positions.get(read.segment, SegmentPosition()).line)
         positions[read.segment] = read.position
@@ -49,18 +49,24 @@ def read_whole(connection: DuckDBPyConnection) -> dict[str, int]:
     damaged = connection.execute("SELECT segment FROM internal.segments WHERE damage IS NOT NULL").fetchall()
     return {
         segment: position.offset
-        for segment, position in _positions(connection).items()
-        if position.finished and (segment,) not in damaged
+        for segment, position in _positions(connection, _FINISHED).items()
+        if (segment,) not in damaged
     }
 
 
 def finished_segments(connection: DuckDBPyConnection) -> frozenset[str]:
     """The segments of which nothing more will be read."""
-    return frozenset(segment for segment, position in _positions(connection).items() if position.finished)
+    found = connection.execute(_FINISHED).fetchall()
+    return frozenset(segment for segment, _ in found)
 
 
-def _positions(connection: DuckDBPyConnection) -> dict[str, SegmentPosition]:
-    found = connection.execute("SELECT segment, position FROM internal.segments").fetchall()
+# The last field of a position, as its JSON has it: thousands of finished ones are not parsed at each opening
+_FINISHED = """SELECT segment, position FROM internal.segments WHERE ends_with(position, '"finished":true}')"""
+_UNFINISHED = """SELECT segment, position FROM internal.segments WHERE NOT ends_with(position, '"finished":true}')"""
+
+
+def _positions(connection: DuckDBPyConnection, statement: str) -> dict[str, SegmentPosition]:
+    found = connection.execute(statement).fetchall()
     return {segment: SegmentPosition.from_json(text) for segment, text in found}
 
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from partner_pipelines.settings import Settings, load_settings
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.stop import StopSignal
-from partner_pipelines.sync import house as house_module
 from partner_pipelines.sync.audit import load_calls
 from partner_pipelines.sync.house import House, open_house
 from partner_pipelines.sync.openmoove import Scope, sync_properties
+from partner_pipelines.sync.process_trail import end_trail
 from partner_pipelines.sync.resman import sync_kind
 from partner_pipelines.warehouse.reading import open_published
 
@@ -154,7 +154,7 @@ class Program:
 
     def close(self) -> None:
         """The process's trail is closed, as at the process's end."""
-        close_trail(self.data.segments)
+        end_trail(self.data.segments)
 
 
 def sync_one(house: House, what: str) -> SyncOutcome:
@@ -162,12 +162,6 @@ def sync_one(house: House, what: str) -> SyncOutcome:
     if what in SCOPES:
         return sync_properties(house, SCOPES[what])
     return load_calls(house) if what == "calls" else sync_kind(house, what)
-
-
-def close_trail(segments: Path) -> None:
-    trail = house_module._trails.pop(segments, None)
-    if trail is not None:
-        house_module._close(trail)
 
 
 def read_trail(segments: Path) -> list[Row]:

@@ -13,11 +13,11 @@ import duckdb
 import pytest
 
 from partner_pipelines.errors import UsageError
-from partner_pipelines.state.audit_verify import verify
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.vault import Vault
 from partner_pipelines.sync.backup import Backup, make_backup
 from partner_pipelines_tests.sandbox_process import wait_until
+from partner_pipelines_tests.state.support_checkpoints import verified
 from partner_pipelines_tests.sync.expected import differences, openmoove_tables
 from partner_pipelines_tests.sync.program import Program
 
@@ -73,7 +73,7 @@ def restored(backup: Backup, sandbox: SandboxProcess) -> Program:
 
 def check(program: Program) -> int:
     """Nothing in it points nowhere, and a sync goes on from it; how many requests that took."""
-    report = verify(program.data.segments)
+    report = verified(program.data)
     assert (report.problems, report.torn_tails) == ([], [])
     _values_of_all_tokens_are_there(program.data)
     synced = program.sync("properties")

@@ -202,7 +202,7 @@ def test_an_empty_variable_is_one_that_is_not_set_except_where_empty_means_none(
 
 
 def test_settings_do_not_change_and_show_no_secret() -> None:
-    settings = load_settings({"PARTNER_ENV": "production", "PARTNER_AUDIT_KEY": "hunter2-hunter2", **BOTH})
+    settings = load_settings({"PARTNER_ENV": "production", "PARTNER_ALERTS_SYSTEM": "json://hunter2", **BOTH})
     assert "hunter2" not in repr(settings)
     assert "hunter2" not in str(settings.model_dump())
     with pytest.raises(ValidationError):

@@ -86,10 +86,23 @@ BAD = [
     ("OPENMOOVE_ACTIVE_MAX_AGE", "6", "like 90m, 6h"),
     ("OPENMOOVE_MILESTONES_MAX_AGE", "-6h", "like 90m, 6h"),
     ("OPENMOOVE_LIST_MAX_AGE", "1 fortnight", "like 90m, 6h"),
+    ("OPENMOOVE_FRESH_WITHIN", "1 day", "like 90m, 6h"),
+    ("OPENMOOVE_FRESH_SHARE", "95", "from 0 to 1"),
+    ("PARTNER_ALERT_HANDSHAKES_BELOW", "99", "0 to 1"),
+    ("PARTNER_ALERT_RENEWALS_BELOW", "-0.1", "0 to 1"),
+    ("PARTNER_ALERT_ERRORS_ABOVE", "5%", "0 to 1"),
+    ("PARTNER_ALERT_MIN_HANDSHAKES", "0", "1 to 1000000"),
+    ("PARTNER_ALERT_MIN_CALLS", "many", "1 to 1000000"),
     ("PARTNER_ALERTS_SYSTEM", "env:NOT_SET", "env:NAME"),
     ("PARTNER_ALERTS_ADMIN", f"json://{SECRET}\x01", "env:NAME"),
     ("PARTNER_ALERTS_INTEGRATION", "file:/does/not/exist", "env:NAME"),
     ("PARTNER_AUDIT_KEY", "vault:x", "env:NAME"),
+    ("PARTNER_AUDIT_KEY", SECRET, "no Ed25519 private key in PEM (PKCS#8, no passphrase)"),
+    (
+        "PARTNER_AUDIT_KEY",
+        f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----",
+        "no Ed25519 private key",
+    ),
 ]
 
 

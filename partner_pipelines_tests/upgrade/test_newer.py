@@ -25,6 +25,13 @@ def _segment(data: Path) -> Path:
     return _replace(path, b'"schema":1', b'"schema":2')
 
 
+def _checkpoint(data: Path) -> Path:
+    path = data / "audit" / "checkpoints" / "000000001.jsonl"
+    path.parent.mkdir()
+    path.write_text('{"kind":"checkpoint","schema":2,"number":1}\n')
+    return path
+
+
 def _token(data: Path) -> Path:
     return _replace(_only(data / "state" / "tokens", "*.json"), b'"schema": 1', b'"schema": 2')
 
@@ -89,7 +96,7 @@ def _only(directory: Path, pattern: str) -> Path:
 
 
 NEWER = [
-    *(_stamp, _segment, _token, _ledger, _landed, _vault, _scopes),
+    *(_stamp, _segment, _checkpoint, _token, _ledger, _landed, _vault, _scopes),
     *(_warehouse, _warehouse_of_a_newer_duckdb, _dagster),
 ]
 

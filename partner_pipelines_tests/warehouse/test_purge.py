@@ -20,6 +20,7 @@ from partner_pipelines.state.audit_verify import verify
 from partner_pipelines.sync.purge import TrailPurge, purge_trail
 from partner_pipelines.warehouse.reading import open_published, run_query
 from partner_pipelines_tests.state.processes import wait_until
+from partner_pipelines_tests.state.support_checkpoints import checkpoints_of
 from partner_pipelines_tests.state.support_trail import intent, open_trail, outcome
 from partner_pipelines_tests.warehouse.support import Yard
 
@@ -31,7 +32,9 @@ PURGE_CHILD = (
     "from pathlib import Path\n"
     "from partner_pipelines.state.data_directory import DataDirectory\n"
     "from partner_pipelines.sync.purge import purge_trail\n"
-    "purge_trail(DataDirectory(Path(sys.argv[1])), datetime.fromisoformat(sys.argv[2]))\n"
+    "from partner_pipelines_tests.state.support_checkpoints import checkpoints_of\n"
+    "data = DataDirectory(Path(sys.argv[1]))\n"
+    "purge_trail(data, checkpoints_of(data), datetime.fromisoformat(sys.argv[2]))\n"
 )
 
 
@@ -40,7 +43,7 @@ def before() -> datetime:
 
 
 def purge(yard: Yard) -> TrailPurge:
-    return purge_trail(yard.data, before())
+    return purge_trail(yard.data, checkpoints_of(yard.data), before())
 
 
 def write_segment(yard: Yard, calls: int = 2, *, days: float = 100) -> Path:
@@ -92,7 +95,7 @@ def test_the_calls_are_published_before_their_segment_goes(yard: Yard) -> None:
 
 def test_a_dry_run_names_and_removes_nothing(yard: Yard) -> None:
     old = write_segment(yard)
-    told = purge_trail(yard.data, before(), dry_run=True)
+    told = purge_trail(yard.data, checkpoints_of(yard.data), before(), dry_run=True)
     assert [segment.segment for segment in told.purged] == [old.stem]
     assert [path.name for path in yard.data.segments.iterdir()] == [old.name]
 
