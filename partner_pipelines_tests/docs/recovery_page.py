@@ -22,9 +22,9 @@ Notifications go to the addresses of `PARTNER_ALERTS_SYSTEM` (`system_alert`), `
 and `PARTNER_ALERTS_INTEGRATION` (`integration_team`), once per incident: an incident is over when the connection's
 turn at the table that met it succeeds, and that is told too. Every notification is an event of the audit trail.
 
-The last step of each run also looks for what no single call shows: fewer token requests or renewals that succeed, or more
-calls that fail, than the thresholds `PARTNER_ALERT_…` allow (also asset checks of `marts/handshakes` and `marts/api_health`); a
-connection that three runs in a row could not load; dead letters; a damaged trail.
+The last step of each run also looks for what no single call shows: fewer token requests or renewals that succeed, or
+more calls that fail, than the thresholds `PARTNER_ALERT_…` allow (also asset checks of `marts/handshakes` and
+`marts/api_health`); a connection that three runs in a row could not load; dead letters; a damaged trail.
 """
 _COLUMNS = ("failure", "error", "action", "what is done", "fallback", "what follows", "notification", "what you do")
 
