@@ -89,7 +89,9 @@ def print_report(report: SyncReport) -> None:
             typer.echo(f"FAILED: {error} ({', '.join(tables)})")
     for connection, count in facts["requests"].items():
         typer.echo(f"{connection}: {count:,} requests{_left(report.backlog_reasons.get(connection, {}))}")
-    for connection, sentence in report.with_others.items():
+    for reason, tables in report.refused_deletions.items():
+        typer.echo(f"WARNING: {reason} ({', '.join(tables)})")
+    for connection, sentence in report.remarks.items():
         typer.echo(f"{connection}: {sentence}")
     verdict = "stopped" if report.stopped else "done" if report.success else "failed"
     typer.echo(f"{verdict} after {report.seconds:.1f} s (run {report.run_id})")
@@ -100,7 +102,8 @@ def _left(reasons: Mapping[str, int]) -> str:
     if not reasons:
         return ""
     by_count = sorted(reasons.items(), key=lambda pair: -pair[1])
-    return f", {sum(reasons.values()):,} left for the next sync ({', '.join(f'{n:,} {word}' for word, n in by_count)})"
+    words = ", ".join(f"{count:,} {reason}" for reason, count in by_count)
+    return f"; left for the next sync: {sum(reasons.values()):,} ({words})"
 
 
 def _print_counts(tables: Mapping[str, Mapping[str, int]]) -> None:

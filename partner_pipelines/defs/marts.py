@@ -93,7 +93,7 @@ _HOURS = """
         date_trunc('hour', started_at), count(*), count(*) FILTER (outcome <> 'ok'),
         quantile_cont(latency_ms, 0.5), quantile_cont(latency_ms, 0.95), quantile_cont(latency_ms, 0.99)
     FROM audit.api_calls
-    WHERE purpose <> 'probe' AND started_at > now() - INTERVAL 48 HOUR
+    WHERE purpose = 'work' AND started_at > now() - INTERVAL 48 HOUR
     GROUP BY ALL ORDER BY ALL
 """
 _SPENT = "SELECT connection, hour, share FROM marts.budget_use WHERE hour > now() - INTERVAL 48 HOUR ORDER BY ALL"

@@ -20,7 +20,7 @@ REQUESTS = "requests"
 
 _COUNTS = ("inserted", "updated", "deleted", "rejected")
 _REASONS = ("skipped", "failed", "refused_deletions")
-_OF_STEP = (REQUESTS, "backlog", "with_others")
+_OF_STEP = (REQUESTS, "backlog", "remarks")
 _OF_TABLES = {dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION}
 TELLING = {*_OF_TABLES, dg.DagsterEventType.ASSET_CHECK_EVALUATION}
 """The kinds of event that `Told` listens to."""
@@ -37,9 +37,10 @@ class TableReport:
     counts: Mapping[str, int]
     skipped: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
+    refused_deletions: Mapping[str, str] = field(default_factory=dict)
     requests: Mapping[str, int] = field(default_factory=dict)
     backlog: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    with_others: Mapping[str, str] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -72,9 +73,9 @@ class Told:
         return {name: _summed({step: backlog.get(name, {}) for step, backlog in by_step.items()}) for name in names}
 
     @property
-    def with_others(self) -> dict[str, str]:
-        """Which other processes are at a connection's work at this moment."""
-        return {name: sentence for report in self.reports for name, sentence in report.with_others.items()}
+    def remarks(self) -> dict[str, str]:
+        """Who else is at a connection's work, and why it ended early."""
+        return {name: sentence for report in self.reports for name, sentence in report.remarks.items()}
 
 
 def asset_key(table: str) -> dg.AssetKey:
@@ -132,7 +133,7 @@ def _report(table: str, step_key: str, facts: Mapping[str, Any], *, materialized
         materialized,
         facts[ROWS],
         {name: facts.get(name, 0) for name in _COUNTS},
-        *(facts.get(name, {}) for name in ("skipped", "failed", *_OF_STEP)),
+        *(facts.get(name, {}) for name in (*_REASONS, *_OF_STEP)),
     )
 
 

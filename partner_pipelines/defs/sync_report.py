@@ -14,7 +14,7 @@ class SyncReport:
     """One run. `tables`: rows, inserted, updated, deleted of each loaded table. `stopped`: somebody ended the run.
 
     `skips` and `failures` say the same as `skipped` and `failed` from the other side: each reason with its connection,
-    once, and the tables that it holds for. `with_others`: which other processes are at a connection's work.
+    once, and the tables that it holds for. `remarks`: sentences by connection.
     """
 
     success: bool
@@ -27,7 +27,8 @@ class SyncReport:
     seconds: float
     stopped: bool = False
     backlog_reasons: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    with_others: Mapping[str, str] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
+    refused_deletions: Mapping[str, Sequence[str]] = field(default_factory=dict)
     skips: Mapping[str, Sequence[str]] = field(default_factory=dict)
     failures: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
@@ -71,7 +72,8 @@ def build_report(
         seconds=seconds,
         stopped=stopped,
         backlog_reasons=told.backlog_reasons,
-        with_others=told.with_others,
+        remarks=told.remarks,
+        refused_deletions=_by_reason((report.table, report.refused_deletions) for report in reports),
         skips=_by_reason((report.table, report.skipped) for report in reports),
         failures=failures,
     )

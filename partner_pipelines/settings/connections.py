@@ -14,6 +14,7 @@ from partner_pipelines.settings.values import (
     TAKES_DURATION,
     TAKES_LIMITS,
     TAKES_SCOPES,
+    TAKES_SHARE,
     TAKES_SWITCH,
     Address,
     ConnectionName,
@@ -167,7 +168,7 @@ class OpenMooveOptions(Declared):
             "the target of freshness: a share of the active properties is younger", takes=TAKES_DURATION, default="24h"
         ),
     ] = timedelta(hours=24)
-    fresh_share: Annotated[float, Field(ge=0, le=1), About("that share", takes="a number from 0 to 1")] = 0.95
+    fresh_share: Annotated[float, Field(ge=0, le=1), About("that share", takes=TAKES_SHARE)] = 0.95
 
 
 class OpenMooveConnection(OpenMooveOptions):

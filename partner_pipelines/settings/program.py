@@ -16,6 +16,7 @@ from partner_pipelines.settings.secret_references import SecretReference
 from partner_pipelines.settings.signing_key import TAKES as TAKES_SIGNING_KEY
 from partner_pipelines.settings.values import (
     TAKES_KEEP_DAYS,
+    TAKES_SHARE,
     TAKES_SWITCH,
     AbsolutePath,
     CaBundle,
@@ -65,13 +66,17 @@ class ProgramSettings(Declared):
     alerts_admin: Annotated[Secrets, About("where admin_alert goes", takes=_TAKES_ALERTS, hidden=True)] = ()
     alerts_integration: Annotated[Secrets, About("where integration_team goes", takes=_TAKES_ALERTS, hidden=True)] = ()
     alert_handshakes_below: Annotated[
-        float, Field(ge=0, le=1), About("alert when a smaller share of token requests succeeds", takes="0 to 1")
+        float,
+        Field(ge=0, le=1),
+        About("alert when a smaller share of token requests succeeds", takes=TAKES_SHARE),
     ] = 0.99
     alert_renewals_below: Annotated[
-        float, Field(ge=0, le=1), About("alert when a smaller share of token renewals succeeds", takes="0 to 1")
+        float,
+        Field(ge=0, le=1),
+        About("alert when a smaller share of token renewals succeeds", takes=TAKES_SHARE),
     ] = 0.99
     alert_errors_above: Annotated[
-        float, Field(ge=0, le=1), About("alert when a larger share of calls fails", takes="0 to 1")
+        float, Field(ge=0, le=1), About("alert when a larger share of calls fails", takes=TAKES_SHARE)
     ] = 0.05
     alert_min_handshakes: Annotated[
         int, Field(ge=1, le=1_000_000), About("how many token requests or renewals it takes to judge", unit="requests")

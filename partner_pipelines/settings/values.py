@@ -31,6 +31,7 @@ TAKES_KEEP_DAYS = "a whole number from 1 to 36500, or forever"
 TAKES_LIMITS = "a comma list of COUNT/SECONDS, like 1000/3600,100/60; empty for none"
 TAKES_SCOPES = f"words of {' '.join(KNOWN_SCOPES)}"
 TAKES_SWITCH = "true or false"
+TAKES_SHARE = "a number from 0 to 1"
 
 _SWITCH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 _DURATION = re.compile(r"(\d{1,6})\s*([smhd])")

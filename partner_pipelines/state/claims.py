@@ -289,4 +289,4 @@ def _errors(path: Path) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise StateError(f"the claims {path} cannot be used: {error}") from error
+            raise StateError(f"the claims {path} cannot be used: {error}; the next sync begins them anew") from error

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Literal
 
 from partner_pipelines.clock import now
+from partner_pipelines.errors import APIError
 from partner_pipelines.partners.openmoove.operations import PAGE_SIZE
 from partner_pipelines.partners.openmoove.plan import (
     Ages,
@@ -92,7 +93,7 @@ class _ConnectionSync:
                 self._list_once()
         except COME_LATER as error:
             self._left, list_is_left = self._plan(), True
-            self._tally.notify(self._name, error)
+            self._tell_early_end(error)
         else:
             self._fetch_all()
         self._book_backlog(list_is_left=list_is_left)
@@ -140,7 +141,7 @@ class _ConnectionSync:
         if standing == FREE:
             self._read_list()
         elif standing.holder is not None:
-            self._tally.with_others(self._name, f"{standing.holder} is reading the list")
+            self._tally.remark(self._name, f"{standing.holder} is reading the list")
         else:
             self._look_again()
 
@@ -216,12 +217,19 @@ class _ConnectionSync:
         self._tally.refuse(PROPERTIES, self._name, refusal)
         return False
 
+    def _tell_early_end(self, error: APIError) -> None:
+        if isinstance(error, COME_LATER):
+            self._tally.remark(self._name, error.message)
+        self._tally.notify(self._name, error)
+
     def _book(self, fetched: FetchTally, works: SharedWorks) -> None:
-        self._left += fetched.left
+        # Only now what others hold is what they will do: all that was given up here is free
+        works.sort_out()
+        self._left += [*fetched.left, *works.left]
         for holder, count in works.holders.items():
-            self._tally.with_others(self._name, f"{holder} is at {count:,} properties")
+            self._tally.remark(self._name, f"{holder} is at {count:,} properties")
         if fetched.first is not None:
-            self._tally.notify(self._name, fetched.first)
+            self._tell_early_end(fetched.first)
         if fetched.failures:
             count, first = len(fetched.failures), fetched.failures[0]
             self._tally.fail(self._name, f"{count} properties could not be read; the first: {first}")

@@ -78,7 +78,7 @@ class Fetched:
 class FetchTally:
     """How the fetching went.
 
-    `left` is what is left to do, `in_a_row` how many failed one after another, `first` is the first error.
+    `left` is what was asked and did not come, `in_a_row` how many failed one after another, `first` is the first error.
     """
 
     gone: list[Gone] = field(default_factory=list)
@@ -148,7 +148,7 @@ def fetch_all(
     lander: Lander,
     land: Callable[[Fetched], Sequence[LandedAnswer]],
 ) -> FetchTally:
-    """Asks what each work names, those first that stand first; what nobody asked for is left. `width`: so many at once.
+    """Asks what each work names, those first that stand first. `width`: so many at once.
 
     Ten failures in a row end it. Raises what is no APIError (the disk, the audit, a stop) once what came is landed.
     """
@@ -164,8 +164,6 @@ def fetch_all(
             lander.put(partial(_land_each, land, results), partial(works.settle, results))
             for one in results:
                 _count(one, tally)
-    works.sort_out()
-    tally.left.extend(works.left)
     return tally
 
 

@@ -37,11 +37,11 @@ class TableResult:
 class SyncOutcome:
     """What one sync (one asset, or OpenMoove's four at once) has done.
 
-    `requests` counts attempts per connection, `backlog` what is left to fetch per connection and reason. `with_others`
-    says per connection who else is at work that this sync did not have to do.
+    `requests` counts attempts per connection, `backlog` what is left to fetch per connection and reason. `remarks`
+    says per connection who else is at the work, and why it ended early.
     """
 
     tables: Mapping[str, TableResult]
     requests: Mapping[str, int] = field(default_factory=dict)
     backlog: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    with_others: Mapping[str, str] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)

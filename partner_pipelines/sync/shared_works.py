@@ -57,7 +57,9 @@ class SharedWorks:
         return taken
 
     def sort_out(self) -> None:
-        """What is left is neither done nor held by others, and claimed by nobody."""
+        """What is left is neither done nor held by others, and claimed by nobody; `held` is what they hold now."""
+        self.left.extend(work for work, _ in self.held)
+        self.held.clear()
         self.share.settle(done=[], freed=[request for work in self._claimed for request in _requests(work)])
         self.left.extendleft(reversed(self._claimed))
         self._claimed.clear()

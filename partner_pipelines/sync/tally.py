@@ -45,7 +45,7 @@ class Tally:
         self._refused: dict[str, dict[str, str]] = defaultdict(dict)
         self._requests: dict[str, int] = {}
         self._backlog: dict[str, Mapping[str, int]] = {}
-        self._with_others: dict[str, list[str]] = {}
+        self._remarks: dict[str, list[str]] = {}
 
     def skip_unconfigured(self, partner: Partner) -> None:
         """A partner without credentials is skipped, with the settings' reason."""
@@ -73,9 +73,9 @@ class Tally:
         """What is left to fetch, by reason."""
         self._backlog[connection] = dict(backlog)
 
-    def with_others(self, connection: str, sentence: str) -> None:
-        """Part of the work is another process's at this moment: neither done nor left."""
-        self._with_others.setdefault(connection, []).append(sentence)
+    def remark(self, connection: str, sentence: str) -> None:
+        """What whoever reads the run should know beside counts: who else is at the work, why it ended early."""
+        self._remarks.setdefault(connection, []).append(sentence)
 
     def merged(self, result: MergeResult) -> None:
         """What a merge has changed."""
@@ -160,7 +160,7 @@ class Tally:
             {table: self._result(table, rows.get(table, 0)) for table in self._tables},
             dict(self._requests),
             {name: reasons for name, reasons in self._backlog.items() if reasons},
-            {name: "; ".join(sentences) for name, sentences in self._with_others.items()},
+            {name: "; ".join(sentences) for name, sentences in self._remarks.items()},
         )
 
     def _result(self, table: str, rows: int) -> TableResult:

@@ -117,7 +117,7 @@ THRESHOLDS = (
             limits.min_calls,
             f"> {limits.errors_above!r}",
             "{:.1f} % of {} calls failed in the last {}",
-            only="operation IS NULL",
+            only="operation = 'all'",
         ),
     ),
 )

@@ -51,13 +51,13 @@ class Synced:
     tables: dict[str, TableResult] = field(default_factory=dict)
     requests: dict[str, int] = field(default_factory=dict)
     backlog: dict[str, Mapping[str, int]] = field(default_factory=dict)
-    with_others: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
     log: list[Row] = field(default_factory=list)
 
     def add(self, outcome: SyncOutcome) -> None:
         self.tables |= outcome.tables
         self.backlog |= outcome.backlog
-        self.with_others |= outcome.with_others
+        self.remarks |= outcome.remarks
         for connection, count in outcome.requests.items():
             self.requests[connection] = self.requests.get(connection, 0) + count
 

@@ -126,6 +126,7 @@ def test_a_run_that_must_not_wait_takes_what_the_budget_gives_and_the_next_runs_
         first = program.sync("properties")
         left = first.backlog["openmoove"]["new"]
         assert 0 < left < 40
+        assert "the request budget of openmoove is spent for " in first.remarks["openmoove"]
         assert all(result.failed == {} for result in first.tables.values())
         wait_until(lambda: program.sync("properties").backlog == {}, 60)
         assert throttled(sandbox) == 0

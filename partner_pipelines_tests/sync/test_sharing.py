@@ -97,7 +97,7 @@ def test_who_must_not_wait_for_the_list_says_who_reads_it(program: Program) -> N
     wait_until_held(program, "list")
     second = program.sync("properties", env={"PARTNER_MAX_WAIT_SECONDS": "0"})
     run = f"child-{first.pid}"
-    assert second.with_others == {"openmoove": f"the run {run} (process {first.pid}) is reading the list"}
+    assert second.remarks == {"openmoove": f"the run {run} (process {first.pid}) is reading the list"}
     assert (second.requests, second.backlog) == ({"openmoove": 0}, {})
     assert all(result.failed == {} for result in second.tables.values())
     assert first.communicate(timeout=60)[0] == "ready\ndone\n"
@@ -120,7 +120,7 @@ def test_who_finds_nothing_left_says_who_is_at_the_rest(slow: tuple[Program, sub
     second = program.sync("properties")
     assert second.requests == {"openmoove": 2 * (40 - CLAIMED_AT_ONCE)}
     who = f"the run child-{child.pid} (process {child.pid})"
-    assert second.with_others == {"openmoove": f"{who} is at {CLAIMED_AT_ONCE} properties"}
+    assert second.remarks == {"openmoove": f"{who} is at {CLAIMED_AT_ONCE} properties"}
     assert second.backlog == {}
     assert child.communicate(timeout=60)[0] == "ready\ndone\n"
     paths = [entry["path"] for entry in program.sandbox.log()]
@@ -134,7 +134,7 @@ def test_what_a_killed_sync_was_at_the_next_one_does(slow: tuple[Program, subpro
     child.communicate()
     second = program.sync("properties")
     assert second.requests == {"openmoove": 2 * 40}
-    assert second.with_others == {}
+    assert second.remarks == {}
     assert everything_is_there(program)
 
 
@@ -216,6 +216,20 @@ def test_what_others_have_done_is_no_backlog(path: Path) -> None:
         works.sort_out()
         assert list(works.left) == [both(3)]
         assert (works.done_elsewhere, sum(works.holders.values())) == ([both(1)], 1)
+
+
+def test_what_another_process_gave_up_is_left_to_whom_it_was_denied(path: Path) -> None:
+    """Else nobody would count it: the one because it was the other's, the other because it has ended."""
+    with Claims(path).share("run-b") as second:
+        with Claims(path).share("run-a") as first:
+            assert works_of(first, both(1), both(2)).take(2) == [both(1), both(2)]
+            mine = works_of(second, both(1), both(2))
+            assert mine.take(2) == []
+            mine.sort_out()
+            assert (list(mine.left), sum(mine.holders.values())) == ([], 2)
+            first.settle(done=["detail/1", "milestones/1"])
+        mine.sort_out()
+        assert (list(mine.left), sum(mine.holders.values())) == ([both(2)], 0)
 
 
 def test_more_works_than_are_looked_at_in_one_go(path: Path) -> None:

@@ -66,7 +66,7 @@ def test_every_mart_and_every_column_is_described_and_its_file_says_its_grain(ya
             assert [name for name, comment in columns if not comment] == [], mart.name
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None)
 @given(known=st.lists(st.tuples(COUNTS, COUNTS, DAYS), min_size=1, max_size=30))
 def test_the_view_calls_frozen_what_the_plan_calls_frozen(
     yard: Yard, known: list[tuple[int | None, int | None, float | None]]

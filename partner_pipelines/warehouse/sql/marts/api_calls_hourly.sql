@@ -1,5 +1,5 @@
 -- One row per connection, hour, operation and reason: what was called, how it went, how long it took.
--- Source: audit.api_calls; probes for scopes are left out, their refusals are expected.
+-- Source: audit.api_calls; probes and checks are left out: a refusal is an answer there.
 CREATE OR REPLACE VIEW marts.api_calls_hourly AS
 SELECT
     connection,
@@ -21,7 +21,7 @@ SELECT
     sum(bytes) AS bytes,
     sum(items) AS items
 FROM audit.api_calls
-WHERE purpose <> 'probe'
+WHERE purpose = 'work'
 GROUP BY ALL;
 
 COMMENT ON VIEW marts.api_calls_hourly IS 'one row per connection, hour, operation and reason: what was called, how it went, how long it took. Source: audit.api_calls';

@@ -1,18 +1,18 @@
 -- One row per connection, operation and window (1 h, 24 h, 7 d before the query): calls, error rates, latency, uptime.
--- Source: audit.api_calls; probes for scopes are left out. Operation null: all of the connection's together.
+-- Source: audit.api_calls; probes and checks are left out: a refusal is an answer there.
 CREATE OR REPLACE VIEW marts.api_health AS
 WITH windows AS (
     FROM (VALUES ('1 h', INTERVAL 1 HOUR), ('24 h', INTERVAL 24 HOUR), ('7 d', INTERVAL 168 HOUR)) AS w(window_name, length)
 ), calls AS (
     SELECT *, attempt = max(attempt) OVER (PARTITION BY operation_id) AS is_last
     FROM audit.api_calls
-    WHERE purpose <> 'probe' AND started_at > now() - INTERVAL 168 HOUR
+    WHERE purpose = 'work' AND started_at > now() - INTERVAL 168 HOUR
 )
 SELECT
     calls.connection,
     calls.partner,
     windows.window_name,
-    calls.operation,
+    coalesce(calls.operation, 'all') AS operation,
     count(*) AS calls,
     count(*) FILTER (outcome <> 'ok') AS errors,
     count(*) FILTER (outcome <> 'ok') / count(*) AS error_rate,
@@ -33,11 +33,11 @@ GROUP BY GROUPING SETS (
     (calls.connection, calls.partner, windows.window_name)
 );
 
-COMMENT ON VIEW marts.api_health IS 'one row per connection, operation (null: all of them together) and window before the query. Source: audit.api_calls';
+COMMENT ON VIEW marts.api_health IS 'one row per connection, operation (all: all of them together) and window before the query. Source: audit.api_calls';
 COMMENT ON COLUMN marts.api_health.connection IS 'The connection that called [internal]';
 COMMENT ON COLUMN marts.api_health.partner IS 'resman or openmoove [internal]';
 COMMENT ON COLUMN marts.api_health.window_name IS '1 h, 24 h or 7 d before the query [internal]';
-COMMENT ON COLUMN marts.api_health.operation IS 'What was asked for; null: all operations together [internal]';
+COMMENT ON COLUMN marts.api_health.operation IS 'What was asked for; all: all operations together [internal]';
 COMMENT ON COLUMN marts.api_health.calls IS 'How many attempts [internal]';
 COMMENT ON COLUMN marts.api_health.errors IS 'How many of them did not end with an answer that was asked for [internal]';
 COMMENT ON COLUMN marts.api_health.error_rate IS 'Errors by attempts, 0 to 1 [internal]';
