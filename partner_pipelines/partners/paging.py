@@ -75,14 +75,17 @@ class _Walk(Generic[Row]):
 
     def pages(self, *, looks_ahead: bool) -> Iterator[Page[Row]]:
         first = self._read(self._first_url)
-        if looks_ahead or first.next_url is None:
-            yield self._news(first)
+        if not looks_ahead:
+            yield from self._forward(first)
+            if self._shifted or len(self._counts) > 1:
+                yield from self._back()
+            return
+        yield self._news(first)
         if first.next_url is None:
             return
         before: Page[Row] | None = None
         last_url = self._last_url(first)
-        self._numbered = last_url is not None
-        if last_url is not None and looks_ahead:
+        if last_url is not None:
             before = self._read_if_there(last_url)
             if before is not None:
                 self._looked_at.update(before.keys)
@@ -106,6 +109,7 @@ class _Walk(Generic[Row]):
             if page.next_url is None:
                 return page
             next_url = self._followed(url, page.next_url)
+            self._numbered |= url == self._first_url and self._is_second(next_url)
             self._check_end(next_url, page.count, stale)
             found = self._read_if_there(next_url)
             if found is not None:
@@ -167,10 +171,15 @@ class _Walk(Generic[Row]):
     def _last_url(self, first: Page[Row]) -> str | None:
         """The last page's address, where the list numbers its pages and says how many rows it has."""
         assert first.next_url is not None
-        second = httpx.URL(self._followed(self._first_url, first.next_url))
-        if not first.count or not first.keys or second.params.get("page") != "2":
+        second = self._followed(self._first_url, first.next_url)
+        if not first.count or not first.keys or not self._is_second(second):
             return None
-        return str(second.copy_set_param("page", -(-first.count // len(first.keys))))
+        return str(httpx.URL(second).copy_set_param("page", -(-first.count // len(first.keys))))
+
+    @staticmethod
+    def _is_second(url: str) -> bool:
+        """The list numbers its pages."""
+        return bool(httpx.URL(url).params.get("page") == "2")
 
     def _check_end(self, next_url: str, count: int | None, stale: int) -> None:
         pages = len(self._urls)
