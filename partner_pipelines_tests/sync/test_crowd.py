@@ -102,11 +102,18 @@ def test_a_killed_renewer_costs_one_more_request_and_stops_nobody_for_two_second
 
 
 def holder_of(lock: Path) -> int:
-    """The process that has the lock, as the kernel says (proc_locks(5))."""
+    """The process that has the lock, as the kernel says (proc_locks(5)).
+
+    Asked until it says so: while locks come and go, a list that is read in pieces may lack one that is held.
+    """
     inode = lock.stat().st_ino
-    lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
-    (found,) = (int(words[4]) for words in lines if words[1] == "FLOCK" and words[5].endswith(f":{inode}"))
-    return found
+
+    def holders() -> list[int]:
+        lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+        return [int(words[4]) for words in lines if words[1] == "FLOCK" and words[5].endswith(f":{inode}")]
+
+    (found,) = wait_until(holders, 10)
+    return int(found)
 
 
 TWO = """
