@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
+import audit
 import openmoove
 import quota
 from measure import BARE_PYTHON, EMPTY_RUN, HERE, PROGRAM, ROOT, Run, Way, interleaved, sandbox
@@ -213,6 +214,8 @@ SECTIONS: dict[str, Section] = {
     "quota_four": quota.four_processes,
     "killed": quota.killed,
     "growth": openmoove.growth,
+    "audit_cost": audit.cost,
+    "verify": audit.verify,
 }
 
 main()
