@@ -48,8 +48,8 @@ def cost(_options: argparse.Namespace) -> str:
     ]
     return part(
         "What the audit adds to a call",
-        f"{CALLS:,} details of a property with the audit and {CALLS:,} without, in turn, one at a time; a reservation of "
-        "50 numbers is synced within, intents and outcomes are written, checkpoints signed by their thread.",
+        f"{CALLS:,} details of a property with the audit and {CALLS:,} without, in turn, one at a time; a reservation "
+        "of 50 numbers is synced within, intents and outcomes are written, checkpoints signed by their thread.",
         table(["", "median ms", "p95 ms"], rows),
         f"The audit adds {1000 * (median(audited) - median(bare)):.2f} ms at the median (aim: at most 1).",
     )

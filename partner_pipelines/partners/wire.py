@@ -29,12 +29,15 @@ Origin = tuple[str, str, int]  # scheme, host, port
 
 def build_wire(ca_bundle: Path | None, *, connections: int = 32) -> Wire:
     """A wire that trusts the system's certificate authorities and those in `ca_bundle`."""
-    return Wire(_tls(ca_bundle), connections)
+    return Wire(tls_context(ca_bundle), connections)
 
 
 @lru_cache(maxsize=8)
-def _tls(ca_bundle: Path | None) -> ssl.SSLContext:
-    """Made once in a process: to load the system's certificates takes longer than many a sync's requests."""
+def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
+    """Whom we trust, by TLS 1.2 and above.
+
+    Made once in a process: to load the system's certificates takes longer than many a sync's requests.
+    """
     # Not create_default_context: that one writes the session keys wherever SSLKEYLOGFILE says.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_default_certs()

@@ -56,6 +56,10 @@ class Heartbeat:
                 entry["last_at"] = at.isoformat()
             write_atomically(self._path, orjson.dumps(known))
 
+    def last(self) -> dict[str, datetime]:
+        """When a receiver last worked for each connection. Raises StateError."""
+        return {connection: _time(entry["last_at"]) for connection, entry in self._read().items()}
+
     def gaps(self) -> list[Gap]:
         """The gaps that were long enough to lose deliveries, one that still lasts included. Raises StateError."""
         found: list[Gap] = []

@@ -121,12 +121,12 @@ class House:
         access.reactivate()
         token = SharedToken(access, connection.scope_probe_interval.total_seconds())
         credentials = BearerCredentials(token, auto_refresh=connection.auto_refresh)
-        caller = self._caller(connection, credentials, connection.retry_on_failure)
+        caller = self.caller(connection, credentials, connection.retry_on_failure)
         return ResManClient(connection.base_url, connection.name, caller, token)
 
     def openmoove(self, connection: OpenMooveConnection) -> OpenMooveClient:
         """A client for one OpenMoove account."""
-        caller = self._caller(connection, ApiKeyCredentials(connection.api_key.reveal))
+        caller = self.caller(connection, ApiKeyCredentials(connection.api_key.reveal))
         return OpenMooveClient(connection.base_url, connection.name, caller)
 
     def close(self) -> None:
@@ -143,13 +143,13 @@ class House:
         client_id = connection.client_id.reveal()
         required, optional = connection.scopes, connection.optional_scopes
         requester = TokenRequester(
-            self._caller(connection, NoCredentials()),
+            self.caller(connection, NoCredentials()),
             connection.token_url,
             client_id,
             connection.client_secret.reveal,
             required,
             connection.token_auth,
-            self._caller(connection, NoCredentials(), retry_on_failure=False),
+            self.caller(connection, NoCredentials(), retry_on_failure=False),
         )
         client = (client_id, connection.token_url)
         return ResManAccess(
@@ -172,7 +172,8 @@ class House:
         """An event of the trail, with the run that it belongs to. Raises AuditUnavailableError."""
         self.recorder.trail.record_event(event, {**facts, "run_id": self.run_id})
 
-    def _caller(self, connection: Connection, credentials: Credentials, retry_on_failure: bool = True) -> Caller:
+    def caller(self, connection: Connection, credentials: Credentials, retry_on_failure: bool = True) -> Caller:
+        """Performs operations of one connection, budgeted and audited."""
         settings = self.settings
         transport = Audited(
             self._wire,

@@ -146,6 +146,18 @@ class Warehouse:
             found = self.path.stat()
         return found.st_ino, found.st_mtime_ns, found.st_size
 
+    def unpublished_changes(self) -> int:
+        """How many changes the published copy lacks. Call it with the lock held, where there is a database.
+
+        Changes nothing. Raises as `writing` does.
+        """
+        with warehouse_errors(self.path), self._attached(self.path) as database:
+            read_known_facts(database, self.path)
+            committed = changes(database)
+        version = self.published_version()
+        number = _NUMBER.match(version.name) if version is not None else None
+        return committed - (int(number[1]) if number is not None else 0)
+
     def refuse_newer(self) -> None:
         """Returns when this version knows the database, and each segment of the trail that it has still to read.
 

@@ -30,6 +30,13 @@ def build_page(url: str, reason: str, shown_url: str | None = None) -> Operation
     return Operation("list_properties", "GET", url, reason=reason, shown_url=shown_url)
 
 
+def build_check(base_url: str) -> Operation:
+    """One row of the list, to see whether address and key are good."""
+    return Operation(
+        "list_properties", "GET", f"{base_url}properties/?page=1&page_size=1", reason="check", purpose="check"
+    )
+
+
 def build_detail(base_url: str, property_id: int, reason: str) -> Operation:
     """All about one property."""
     url = f"{base_url}properties/{property_id}/detail/"

@@ -55,6 +55,11 @@ def build_page(url: str, kind: Kind[Any], reason: str = "due", shown_url: str | 
     return Operation(f"list_{kind.name}", "GET", url, scope=kind.name, reason=reason, shown_url=shown_url)
 
 
+def build_check(base_url: str, kind: Kind[Any]) -> Operation:
+    """The first page of a list, to see whether it answers."""
+    return replace(build_list(base_url, kind, {}, "check"), purpose="check")
+
+
 def build_get(base_url: str, kind: Kind[Any], item_id: str, reason: str = "due") -> Operation:
     """One item by its id."""
     url = f"{base_url.rstrip('/')}/api/{kind.name}/{quote(item_id, safe='')}"

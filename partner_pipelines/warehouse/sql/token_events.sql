@@ -22,7 +22,7 @@ COMMENT ON COLUMN audit.token_events.happened_at IS 'When [internal]';
 COMMENT ON COLUMN audit.token_events.connection IS 'Whose token [internal]';
 COMMENT ON COLUMN audit.token_events.event IS
     'requested, issued (a first one), refreshed, refused (none came), revoked, restored [internal]';
-COMMENT ON COLUMN audit.token_events.purpose IS 'work, or probe: a token that is used for nothing [internal]';
+COMMENT ON COLUMN audit.token_events.purpose IS 'work; probe, check: a token that is given back at once [internal]';
 COMMENT ON COLUMN audit.token_events.asked IS 'The scopes that were asked for [internal]';
 COMMENT ON COLUMN audit.token_events.granted IS 'The scopes that were granted [internal]';
 COMMENT ON COLUMN audit.token_events.lifetime_seconds IS 'How long the token lives, in seconds [internal]';

@@ -1,0 +1,65 @@
+"""What brings, shows and keeps the data: `sync`, `query`, `purge`, `backup`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from partner_pipelines.cli.words import Json, end
+
+
+def sync(
+    *,
+    select: Annotated[
+        str | None,
+        typer.Option(metavar="SELECTION", help='Dagster\'s selection syntax: key:"resman/units" or group:openmoove.'),
+    ] = None,
+    idle: Annotated[
+        bool,
+        typer.Option("--idle", help="Also look at OpenMoove's sales that are long done, with half of the budget left."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the partners' data into the warehouse: one Dagster run in this process."""
+    from partner_pipelines.cli.sync import run_sync_command
+
+    end(run_sync_command(select, idle=idle, as_json=as_json))
+
+
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement that reads.")],
+    *,
+    form: Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="How to print the rows.")] = "table",
+    full: Annotated[bool, typer.Option("--full", help="Show personal values, for those who may read state/.")] = False,
+) -> None:
+    """Read the published warehouse."""
+    from partner_pipelines.cli.query import run_query_command
+
+    run_query_command(sql, form, full=full)
+
+
+def purge(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove what is older than PARTNER_RUNS_KEEP_DAYS and PARTNER_AUDIT_KEEP_DAYS say; `up` does it once a day."""
+    from partner_pipelines.cli.purge import run_purge
+
+    run_purge(dry_run=dry_run, as_json=as_json)
+
+
+def backup(
+    place: Annotated[Path, typer.Argument(metavar="PLACE", help="A directory outside of the data directory.")],
+    *,
+    keep: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Remove all but the last N backups in this place.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Copy the data directory, true to one moment, while others work: `cp -a` of the copy restores it."""
+    from partner_pipelines.cli.backup import run_backup
+
+    run_backup(place, keep, as_json=as_json)
