@@ -17,6 +17,7 @@ from partner_pipelines.cli.app import app
 from partner_pipelines.settings import describe_settings, load_settings
 from partner_pipelines_tests.cli.finished_demo import FinishedDemo
 from partner_pipelines_tests.cli.program import Program
+from partner_pipelines_tests.docs.doctor_page import doctor_page
 from partner_pipelines_tests.docs.pages import (
     PAGES,
     PROGRAM,
@@ -178,3 +179,8 @@ def test_the_last_lines_that_the_readme_shows_are_those_of_a_demo(demo: Finished
     assert len(labels) == 5
     for label in labels:
         assert re.search(rf"^{re.escape(label)} ", demo.output, re.MULTILINE), label
+
+
+def test_the_doctors_page_is_made_of_the_table_that_the_program_goes_by() -> None:
+    found = (ROOT / "docs" / "doctor.md").read_text()
+    assert found == doctor_page(), "run .venv/bin/python -m partner_pipelines_tests.docs.doctor_page"

@@ -1,0 +1,217 @@
+"""`doctor` as a user meets it: what is wrong is named, with a remedy that the documentation has too."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from partner_pipelines.state.heartbeat import Heartbeat
+from partner_pipelines_tests.cli.finished_demo import FinishedDemo
+from partner_pipelines_tests.cli.program import Program, only_line
+from partner_pipelines_tests.docs.doctor_page import PAGE
+from partner_pipelines_tests.modes import MODES_HOLD
+from partner_pipelines_tests.sandbox_process import SandboxProcess
+from partner_pipelines_tests.wire.certificates import Authority
+from partner_pipelines_tests.wire.raw_server import RawServer, answer
+
+# The headings of the partners' guides, in their order: handshake, calls, scopes; between what this machine needs
+ORDER = [
+    *("settings", "data directory", "TLS"),
+    *("resman: credentials", "resman: token endpoint", "resman: scopes", "resman: endpoint", "resman: quota"),
+    *("openmoove: credentials", "openmoove: endpoint", "openmoove: quota"),
+    *("disk", "warehouse", "trail", "signing key", "up", "openmoove: receiver", "schedules"),
+]
+NOT_IT = "zq-none-of-theirs"
+
+
+@dataclass
+class Report:
+    """What doctor said: by check, its lines' states and words."""
+
+    status: int
+    complaints: str
+    lines: list[str]
+    states: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    says: dict[str, str] = field(default_factory=dict)
+
+
+def doctor(program: Program, *, before: tuple[str, ...] = (), **variables: str) -> Report:
+    finished = program.run("doctor", "--json", before=before, **variables)
+    assert "Traceback" not in finished.stderr, finished.stderr
+    *lines, last = finished.stdout.splitlines()
+    facts = json.loads(last)
+    report = Report(finished.returncode, finished.stderr, lines)
+    page = PAGE.read_text()
+    for check in facts["checks"]:
+        assert set(check) == {"name", "state", "says", "remedy"}
+        report.states[check["name"]].append(check["state"])
+        report.says[check["name"]] = f"{report.says.get(check['name'], '')}{check['says']}\n"
+        assert (check["state"] == "green") == (check["remedy"] == "")
+        assert check["remedy"] in page
+        assert any(line.startswith(check["state"]) and line.endswith(check["says"]) for line in lines)
+    for state in ("red", "yellow"):
+        assert facts[state] == sum(check["state"] == state for check in facts["checks"])
+    return report
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[SandboxProcess]:
+    with SandboxProcess.start("--properties", "5") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(running: SandboxProcess, program: Program) -> SandboxProcess:
+    program.environ |= running.env
+    return running
+
+
+def last_request(sandbox: SandboxProcess) -> int:
+    log = sandbox.log()
+    return int(log[-1]["n"]) if log else 0
+
+
+def test_with_nothing_there_and_nothing_running_it_makes_a_sandbox_finds_no_red_and_ends_with_0(
+    program: Program,
+) -> None:
+    report = doctor(program)
+    assert (report.status, report.complaints) == (0, "")
+    assert list(report.states) == ORDER
+    yellow = [name for name, states in report.states.items() if "yellow" in states]
+    assert yellow == ["warehouse", "signing key", "up", "openmoove: receiver"]
+    assert report.states["resman: endpoint"] == ["green"] * 4
+    assert program.processes() == []
+
+
+def test_bad_settings_are_the_first_red_line_and_status_2_and_nothing_is_made(program: Program) -> None:
+    report = doctor(program, RESMAN_SCOPES="leads pets")
+    assert (report.status, dict(report.states)) == (2, {"settings": ["red"]})
+    assert "'pets' is no scope" in report.lines[0]
+    assert report.complaints.count("\n") == 1
+    assert not program.place.exists()
+    unset = doctor(program, PARTNER_ENV="production")
+    assert (unset.status, unset.states["settings"]) == (2, ["red"])
+    assert "RESMAN_CLIENT_ID" in unset.says["settings"]
+
+
+def test_another_environments_directory_is_red_and_status_2(program: Program, sandbox: SandboxProcess) -> None:
+    program.place.mkdir()
+    (program.place / "environment.json").write_text('{"environment": "production", "schema": 1}')
+    seen = last_request(sandbox)
+    finished = program.run("doctor")
+    assert finished.returncode == 2
+    assert "belongs to the environment 'production'" in only_line(finished)
+    assert "red     data directory" in finished.stdout
+    assert sandbox.log(since=seen) == []
+
+
+def test_a_wrong_secret_and_a_wrong_key_are_red_and_nothing_else_is_asked(
+    program: Program, sandbox: SandboxProcess
+) -> None:
+    seen = last_request(sandbox)
+    report = doctor(program, RESMAN_CLIENT_SECRET=NOT_IT, OPENMOOVE_API_KEY=NOT_IT)
+    assert report.status == 1
+    assert report.states["resman: credentials"] == report.states["openmoove: credentials"] == ["red"]
+    assert "resman: endpoint" not in report.states
+    assert NOT_IT not in "".join(report.lines)
+    assert [entry["path"] for entry in sandbox.log(since=seen)] == ["/oauth2/token", "/api/partners/properties/"]
+
+
+def test_certificates_that_have_expired_are_red_and_those_that_end_soon_yellow(
+    program: Program, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    expired = authority.server(expires_in=timedelta(hours=-1))
+    with RawServer(answer(b"{}"), authority.server()) as soon, RawServer(answer(b"{}"), expired) as over:
+        report = doctor(
+            program,
+            PARTNER_CA_BUNDLE=str(authority.bundle),
+            RESMAN_BASE_URL=soon.origin,
+            RESMAN_CLIENT_ID="id",
+            RESMAN_CLIENT_SECRET="secret",
+            OPENMOOVE_BASE_URL=over.origin,
+            OPENMOOVE_API_KEY="key",
+        )
+        assert over.requests == []
+    assert report.status == 1
+    assert report.states["TLS"] == ["yellow", "red"]
+    assert "Test Authority vouches for it for 0 days" in report.says["TLS"]
+    assert "certificate has expired" in report.says["TLS"]
+    assert report.states["openmoove: endpoint"] == ["red"]
+    assert report.states["resman: token endpoint"] == ["red"]  # it answers, and gives no token
+
+
+def test_a_full_disk_is_red_no_request_leaves_and_the_other_checks_are_made(
+    program: Program, sandbox: SandboxProcess
+) -> None:
+    seen = last_request(sandbox)
+    report = doctor(program, before=("prlimit", "--fsize=0"))
+    assert report.status == 1
+    assert report.states["data directory"] == ["red"]
+    assert report.states["resman: credentials"] == ["yellow"]
+    assert {"TLS", "disk", "trail", "signing key", "up", "schedules"} <= set(report.states)
+    assert sandbox.log(since=seen) == []
+
+
+def test_a_directory_that_cannot_be_written_is_red_and_no_request_leaves(
+    program: Program, sandbox: SandboxProcess
+) -> None:
+    program.place.mkdir()
+    (program.place / "environment.json").write_text('{"environment": "sandbox", "schema": 1}')
+    program.place.chmod(0o500)
+    seen = last_request(sandbox)
+    report = doctor(program, before=MODES_HOLD)
+    program.place.chmod(0o700)
+    assert report.status == 1
+    assert report.states["data directory"] == ["red"]
+    assert sandbox.log(since=seen) == []
+    own = doctor(program)  # mended
+    assert own.states["data directory"] == ["green"]
+
+
+@pytest.fixture
+def loaded(demo: FinishedDemo, program: Program, sandbox: SandboxProcess) -> Program:
+    """A data directory with data, and no sandbox of its own."""
+    assert sandbox.base_url
+    shutil.copytree(demo.data, program.place, symlinks=True)
+    return program
+
+
+def test_on_a_directory_in_use_all_is_green_but_the_key_beside_the_trail(loaded: Program) -> None:
+    Heartbeat(loaded.place / "webhooks").beat(["openmoove"])
+    with (loaded.place / "state" / "up.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        report = doctor(loaded, OPENMOOVE_WEBHOOK_SECRETS="s3cret")
+    assert report.status == 0
+    low = {"disk"}  # the machine's own affair
+    assert {name for name, states in report.states.items() if "yellow" in states} - low == {"signing key"}
+    assert "`up` is at work" in report.says["up"]
+    assert "the whole of it holds" in report.says["trail"]
+    assert "warehouse-" in report.says["warehouse"]
+
+
+def test_a_damaged_trail_an_open_key_and_a_revoked_connection_are_named(loaded: Program) -> None:
+    assert loaded.run("revoke", "resman").returncode == 0
+    segment = max((loaded.place / "audit" / "segments").iterdir(), key=lambda file: file.stat().st_size)
+    lines = segment.read_bytes().split(b"\n")
+    lines[4] = lines[4].replace(b"200", b"201").replace(b"GET", b"PUT")
+    segment.write_bytes(b"\n".join(lines))
+    (key,) = (loaded.place / "state" / "keys").glob("personal.key")
+    key.chmod(0o644)
+    (loaded.place / "warehouse" / "published" / "current.duckdb").unlink()
+    report = doctor(loaded)
+    assert report.status == 1
+    assert report.says["trail"].startswith(f"{segment.stem} line 5: ")
+    assert report.states["trail"] == report.states["data directory"] == ["red"]
+    assert str(key) in report.says["data directory"]
+    assert report.states["resman: credentials"] == ["yellow"]
+    assert report.states["openmoove: endpoint"] == ["green"]
+    assert report.states["warehouse"] == ["yellow"]
