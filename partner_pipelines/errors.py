@@ -123,7 +123,11 @@ class APIError(PartnerPipelinesError):
 
 
 class APIConnectionError(APIError):
-    """No whole answer came: refused, dropped, TLS, DNS."""
+    """No whole answer came: refused, dropped, TLS, DNS. `was_sent` is False where nothing of the request left."""
+
+    def __init__(self, message: str, facts: CallFacts, *, was_sent: bool = True) -> None:
+        super().__init__(message, facts)
+        self.was_sent = was_sent
 
 
 class APITimeoutError(APIConnectionError):

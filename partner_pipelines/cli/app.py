@@ -21,6 +21,7 @@ from partner_pipelines.cli.data_commands import backup, purge, query, sync
 from partner_pipelines.cli.serving_commands import demo, receiver, sandbox, up
 from partner_pipelines.cli.webhook_commands import webhooks_app
 from partner_pipelines.cli.words import BAD_USAGE, DONE, FAILED
+from partner_pipelines.cli.write_commands import outbox_app, push
 from partner_pipelines.errors import PartnerPipelinesError, UsageError
 
 app = typer.Typer(
@@ -32,13 +33,14 @@ app = typer.Typer(
 )
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(sandbox, demo, sync, up, receiver),
-    *(doctor, scopes, revoke, restore),
+    *(push, doctor, scopes, revoke, restore),
     *(query, purge, backup),
 )
 for _command in _COMMANDS:
     app.command()(_command)
 app.add_typer(audit_app, name="audit")
 app.add_typer(webhooks_app, name="webhooks")
+app.add_typer(outbox_app, name="outbox")
 
 
 def _print_version(wanted: bool) -> None:

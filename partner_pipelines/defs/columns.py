@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from partner_pipelines.warehouse.statements import all_columns
+from partner_pipelines.warehouse.statements import stored_columns
 from partner_pipelines.warehouse.tables import Table
 
 # The warehouse states a column's class at the end of its description: "The lead's e-mail [personal; a token (email)]".
@@ -16,7 +16,7 @@ _CLASS = re.compile(r"\s*\[(?P<privacy>\w+)(?:; a token \((?P<token>\w+)\))?\]$"
 
 def column_schema(table: Table) -> dg.TableSchema:
     """The columns of a partner table."""
-    return described_columns(all_columns(table))
+    return described_columns(stored_columns(table))
 
 
 def described_columns(columns: Mapping[str, tuple[str, str]]) -> dg.TableSchema:

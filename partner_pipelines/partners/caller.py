@@ -37,7 +37,8 @@ class Operation:
 
     `url`, or `shown_url` in its place, goes to the trail: no secret, no personal data. `scope` is the right it needs.
     `sent` describes `body` for the trail. `repeatable`: sending it twice has one effect (token requests).
-    `max_body_bytes`: of the answer, where less is enough than the settings allow.
+    `max_body_bytes`: of the answer, where less is enough than the settings allow. `operation_id`: what the trail calls
+    it, where that was decided before (a write, which must be found again there).
     """
 
     name: str
@@ -53,6 +54,7 @@ class Operation:
     repeatable: bool = False
     max_body_bytes: int = sys.maxsize
     first_class: bool = False
+    operation_id: str | None = None
 
     @property
     def is_read(self) -> bool:
@@ -116,7 +118,7 @@ class Caller:
                 "(PARTNER_CONNECTION_DEADLINE_SECONDS): its answers are slow or have no end",
                 facts,
             )
-        operation_id = secrets.token_hex(8)
+        operation_id = operation.operation_id or secrets.token_hex(8)
         deadline = time.monotonic() + settings.deadline_seconds
         renewed = False
         number = 1

@@ -37,7 +37,7 @@ from partner_pipelines.partners.bodies import (
 from partner_pipelines.partners.no_answer import BROKEN, TOO_LATE, why_no_answer
 from partner_pipelines.partners.ports import BodyHash, CallRecorder, RateWords, RequestBudget, Stop
 from partner_pipelines.partners.rate_words import read_rate_words
-from partner_pipelines.partners.wire import build_wire
+from partner_pipelines.partners.wire import SENT, build_wire
 
 __all__ = ["Attempt", "Audited", "Budgeted", "Unlimited", "WireLimits", "build_wire"]
 
@@ -211,6 +211,7 @@ class _Exchange:
         self._name = attempt.operation
         self._facts = attempt.facts(request_id)
         self._url: httpx.URL
+        self._extensions: dict[str, object]
         self._parts: list[bytes] = []
         self.status: int | None = None
         self.lost_body: str | None = None
@@ -220,8 +221,13 @@ class _Exchange:
         """How many bytes of the body came, packed as they were."""
         return sum(map(len, self._parts))
 
+    @property
+    def _was_sent(self) -> bool:
+        return SENT in self._extensions
+
     def run(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
         self._url = request.url
+        self._extensions = request.extensions
         with self._named_errors():
             response = self._wire.handle_request(request)
             self.status = response.status_code
@@ -253,9 +259,9 @@ class _Exchange:
         try:
             yield
         except TOO_LATE as error:
-            raise APITimeoutError(self._why(error), self._facts) from None
+            raise APITimeoutError(self._why(error), self._facts, was_sent=self._was_sent) from None
         except BROKEN as error:
-            raise APIConnectionError(self._why(error), self._facts) from None
+            raise APIConnectionError(self._why(error), self._facts, was_sent=self._was_sent) from None
         except BodyTooLarge:
             sentence = f"the body is larger than {self._max_bytes:,} bytes"
             raise BodyTooLargeError(f"{name}: {sentence}", self._facts) from None

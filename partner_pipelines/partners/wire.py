@@ -23,6 +23,9 @@ from partner_pipelines.partners.http11 import AnswerReader, Head, request_head
 KEPT_SECONDS = 5.0
 """How long a connection is kept for the next request; servers close idle ones soon after."""
 
+SENT = "partner_sent"
+"""An extension of requests of which something may have left: without it the partner has surely seen nothing."""
+
 _PIECE_BYTES = 64 * 1024
 Origin = tuple[str, str, int]  # scheme, host, port
 
@@ -71,6 +74,7 @@ class Wire(httpx.BaseTransport):
         connection = None
         try:
             connection = self._kept(origin) or _Connection(origin, self._connect(origin, time_left))
+            request.extensions[SENT] = True
             answer = connection.ask(head + request.content, time_left)
         except BaseException:
             self._release(connection, reusable=False)

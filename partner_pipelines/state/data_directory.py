@@ -92,6 +92,11 @@ class DataDirectory:
         return self.root / "webhooks"
 
     @property
+    def outbox(self) -> Path:
+        """Writes to the partners, and files of them that wait."""
+        return self.root / "outbox"
+
+    @property
     def runs(self) -> Path:
         """A lock file per run."""
         return self.state / "runs"

@@ -6,6 +6,7 @@ under a blocking lock: whoever erases or restores the file meets no process that
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -42,6 +43,12 @@ WHERE value <> excluded.value AND (as_of <= excluded.as_of OR as_of > ?)
 _FORGET = """
 DELETE FROM person_values
 WHERE connection = ? AND kind = ? AND person_id = ? AND field = ? AND (as_of <= ? OR as_of > ?)
+"""
+
+
+_PERSONS = """
+SELECT person_id, field, value FROM person_values
+WHERE connection = ? AND kind = ? AND person_id IN (SELECT value FROM json_each(?))
 """
 
 
@@ -86,6 +93,16 @@ class Vault:
             return
         with self._opened() as database:
             yield from (_row(found) for found in database.execute(*_selection(connection)))
+
+    def persons(self, connection: str, kind: str, person_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        """These persons' values by field, by person. Raises StateError."""
+        if not person_ids or not self._exists():
+            return {}
+        found: dict[str, dict[str, str]] = {}
+        with self._opened() as database:
+            for person_id, name, value in database.execute(_PERSONS, (connection, kind, json.dumps(list(person_ids)))):
+                found.setdefault(person_id, {})[name] = value
+        return found
 
     def copy_to(self, path: Path) -> None:
         """A copy of the vault stands in this new file, mode 0600. Raises StateError."""

@@ -114,6 +114,7 @@ def _statements() -> tuple[str, ...]:
                 "runs",
                 "webhook_deliveries",
                 "webhook_state",
+                "writes",
             ),
         )
     )

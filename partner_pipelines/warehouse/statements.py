@@ -11,7 +11,17 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from partner_pipelines.warehouse.decompose import LINE_BYTES
-from partner_pipelines.warehouse.tables import ABSENT, COMMON, EXTRAS, SIGHTS, TABLES, Source, Table
+from partner_pipelines.warehouse.tables import (
+    ABSENT,
+    COMMON,
+    EXTRAS,
+    OUTBOX_ID,
+    SIGHTS,
+    TABLES,
+    WRITTEN,
+    Source,
+    Table,
+)
 
 _REJECTED = "STRUCT(table_name VARCHAR, record_key VARCHAR, raw VARCHAR, field_errors JSON)[]"
 
@@ -89,10 +99,15 @@ def all_columns(table: Table) -> dict[str, tuple[str, str]]:
     return columns | {name: COMMON[name] for name in ("content_hash", "deleted_at", "first_seen_at", "changed_at")}
 
 
+def stored_columns(table: Table) -> dict[str, tuple[str, str]]:
+    """As `all_columns`, with those that no answer of a partner's gives."""
+    return all_columns(table) | (OUTBOX_ID if table.name in WRITTEN.values() else {})
+
+
 def create_statements(table: Table) -> list[str]:
     """A new table is there afterwards with every column, and an old one too; both are described."""
     name = quoted(table.name)
-    columns = all_columns(table)
+    columns = stored_columns(table)
     defined = _commas(f"{quoted(column)} {kind}" for column, (kind, _) in columns.items())
     statements = [
         f"CREATE SCHEMA IF NOT EXISTS {quoted(table.schema)}",

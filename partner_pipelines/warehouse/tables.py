@@ -176,6 +176,17 @@ TABLES: dict[str, Table] = {
     )
 }
 
+WRITTEN = {
+    "leads": "resman.leads",
+    "employees": "resman.employees",
+    "payments": "resman.payments",
+    "maintenance": "resman.maintenance",
+    "clients": "openmoove.properties",
+}
+"""By kind of write: the table in which what was written is found."""
+
+OUTBOX_ID = {"outbox_id": ("BIGINT", "The last write of ours that made or changed it (audit.writes)")}
+
 # What every partner table has besides the partner's own columns (interface.md, "Warehouse").
 COMMON: dict[str, tuple[str, str]] = {
     "connection": ("VARCHAR", "The connection that reads the row"),

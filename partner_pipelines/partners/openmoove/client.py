@@ -10,10 +10,11 @@ from partner_pipelines.partners.caller import Answer, Caller
 from partner_pipelines.partners.openmoove import operations
 from partner_pipelines.partners.paging import shown_url, walk
 from partner_pipelines.partners.rows import Page, Rows
+from partner_pipelines.partners.writes.operations import Sending, build_write, decipher_written
 
 
 class OpenMooveClient:
-    """Reads the properties that one API key may see. `base_url` ends with a slash."""
+    """Reads the properties that one API key may see, and adds to them. `base_url` ends with a slash."""
 
     def __init__(self, base_url: str, connection: str, caller: Caller) -> None:
         self._base_url = base_url
@@ -56,6 +57,12 @@ class OpenMooveClient:
             return None
         rows = operations.decipher_current_milestone(answer, self._facts(operation.name, answer))
         return rows.items[0] if rows.items else None
+
+    def write(self, sending: Sending) -> tuple[str, str]:
+        """The client is there, and their property: its id, and the request's. Raises BadRequestError."""
+        operation = build_write(self._base_url, sending)
+        answer = self._caller.perform(operation)
+        return decipher_written(sending.form, answer, self._facts(operation.name, answer)), answer.request_id
 
     def _facts(self, operation: str, answer: Answer | None = None) -> CallFacts:
         return CallFacts("openmoove", self._connection, operation, answer.request_id if answer else None)

@@ -14,6 +14,7 @@ from partner_pipelines.partners.ports import DeniedScopes
 from partner_pipelines.partners.resman import operations
 from partner_pipelines.partners.resman.operations import Filters, Kind
 from partner_pipelines.partners.rows import Page, Rows
+from partner_pipelines.partners.writes.operations import Sending, build_write, decipher_written
 
 Row = TypeVar("Row", bound=PartnerRow)
 
@@ -27,7 +28,7 @@ class ListedPage(Generic[Row]):
 
 
 class ResManClient:
-    """Reads one ResMan account. `connection` is the name of the connection, for errors.
+    """Reads and writes one ResMan account. `connection` is the name of the connection, for errors.
 
     `denied` is told of each scope that the partner denies by a 403 (RFC 6750 3.1).
     """
@@ -57,6 +58,12 @@ class ResManClient:
         operation = operations.build_get(self._base_url, kind, item_id, reason)
         answer = self._perform(operation)
         return operations.decipher_item(kind, answer, item_id, self._facts(operation.name, answer)), answer
+
+    def write(self, sending: Sending) -> tuple[str, str]:
+        """The item is written: its id, and the request's. Raises BadRequestError where the partner refuses it."""
+        operation = build_write(self._base_url, sending)
+        answer = self._perform(operation)
+        return decipher_written(sending.form, answer, self._facts(operation.name, answer)), answer.request_id
 
     def _perform(self, operation: Operation) -> Answer:
         try:

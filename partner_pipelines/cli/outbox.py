@@ -1,0 +1,119 @@
+"""`outbox list|settle|resend`: works off uncertain writes. What a write says is not printed, only what became of it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC
+
+import typer
+
+from partner_pipelines.cli.places import data_to_read
+from partner_pipelines.cli.push import COUNTED, opened
+from partner_pipelines.errors import UsageError
+from partner_pipelines.state.outbox import Outbox, Settled, State, Write
+from partner_pipelines.sync.house import House
+from partner_pipelines.sync.write_table import show_writes
+from partner_pipelines.sync.writes import work_off
+
+_LISTED: tuple[State, ...] = ("queued", "sending", "unknown", "rejected")
+_DONE: tuple[State, ...] = ("created", "updated", "unchanged")
+
+
+def run_list(*, everything: bool, as_json: bool) -> None:
+    """Prints each write: number, kind, connection, state, since when, why."""
+    outbox = Outbox(data_to_read().outbox)
+    writes = [write for state in (*_LISTED, *(_DONE if everything else ())) for write in outbox.in_state(state)]
+    for write in sorted(writes, key=lambda one: one.id):
+        at = (write.finished_at or write.uncertain_at or write.queued_at).astimezone(UTC)
+        reason = f"  {write.reason}" if write.reason else ""
+        partner_id = f"  {write.partner_id}" if write.partner_id else ""
+        typer.echo(
+            f"{write.id:>8}  {write.kind:<11}  {write.connection:<12}  {write.state:<9}  "
+            f"{at:%Y-%m-%d %H:%M:%S}{partner_id}{reason}"
+        )
+        for name, words in (write.field_errors or {}).items():
+            typer.echo(f"{'':>10}{name}: {' '.join(words)}")
+    if not writes:
+        typer.echo("Nothing waits, is uncertain or was rejected.")
+    if as_json:
+        typer.echo(json.dumps({"success": True, "writes": [_facts(write) for write in writes]}))
+
+
+def run_settle(ids: Sequence[int], *, created: bool, partner_id: str | None, dropped: bool, as_json: bool) -> bool:
+    """Asks the partners, or takes a person's word. Raises UsageError."""
+    if created and dropped:
+        raise UsageError("--created and --dropped exclude each other")
+    if partner_id is not None and not (created and len(ids) == 1):
+        raise UsageError("--partner-id goes with --created and one write")
+    if bool(ids) != (created or dropped):
+        raise UsageError("say of the writes that you name what became of them: --created or --dropped; or name none")
+    with opened() as house:
+        if ids:
+            writes = _chosen(Outbox(house.data.outbox), ids, ("unknown",))
+            state: State = "created" if created else "rejected"
+            reason = None if created else "settled by a person: it had no effect and is not sent"
+            Outbox(house.data.outbox).settle(
+                [Settled(write.id, state, "create", partner_id, reason=reason) for write in writes]
+            )
+            _journal(house, "settle", writes, state)
+        return _work(house, as_json=as_json)
+
+
+def run_resend(ids: Sequence[int], *, as_json: bool) -> bool:
+    """Queues and sends again. Raises UsageError."""
+    if not ids:
+        raise UsageError("name the writes by their numbers (`outbox list` has them)")
+    with opened() as house:
+        outbox = Outbox(house.data.outbox)
+        writes = _chosen(outbox, ids, ("unknown", "rejected"))
+        erased = [write.id for write in writes if write.payload is None]
+        if erased:
+            raise UsageError(f"write {erased[0]} was erased after PARTNER_OUTBOX_KEEP_DAYS: push it anew")
+        _journal(house, "resend", writes, "queued")
+        outbox.settle([Settled(write.id, "queued") for write in writes])
+        return _work(house, as_json=as_json)
+
+
+def _chosen(outbox: Outbox, ids: Sequence[int], states: Sequence[State]) -> list[Write]:
+    writes = {write.id: write for write in outbox.find(ids)}
+    for outbox_id in ids:
+        if outbox_id not in writes:
+            raise UsageError(f"there is no write {outbox_id}: `outbox list` has them")
+        if writes[outbox_id].state not in states:
+            raise UsageError(f"write {outbox_id} is {writes[outbox_id].state}, not {' or '.join(states)}")
+    return list(writes.values())
+
+
+def _journal(house: House, deed: str, writes: Sequence[Write], state: State) -> None:
+    """A person's word is on record before it counts."""
+    house.journal("outbox", {"deed": deed, "outbox_ids": [write.id for write in writes], "state": state})
+
+
+def _work(house: House, *, as_json: bool) -> bool:
+    report = work_off(house)
+    show_writes(house)
+    counts = Counter[State]()
+    for (_, _, state), count in Outbox(house.data.outbox).counts().items():
+        counts[state] += count
+    typer.echo(", ".join(f"{count:,} {state}" for state, count in counts.items()) or "The outbox is empty.")
+    for place, reason in {**report.held, **report.failed}.items():
+        typer.echo(f"{'FAILED' if place in report.failed else 'waits'}: {place}: {reason}")
+    if as_json:
+        typer.echo(json.dumps({"success": not report.failed, **{state: counts[state] for state in COUNTED}}))
+    return not report.failed
+
+
+def _facts(write: Write) -> dict[str, object]:
+    return {
+        "outbox_id": write.id,
+        "kind": write.kind,
+        "connection": write.connection,
+        "state": write.state,
+        "partner_id": write.partner_id,
+        "reason": write.reason,
+        "field_errors": write.field_errors,
+        "request_ids": list(write.request_ids),
+        "line": write.line,
+    }

@@ -1,0 +1,117 @@
+"""From a line of a file to a write in the outbox: checked, in the partner's form, known by its key."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from partner_pipelines.errors import UsageError
+from partner_pipelines.partners.writes.forms import FORMS, Errors, Form
+from partner_pipelines.settings import Connection, Settings
+from partner_pipelines.state.outbox import Draft
+from partner_pipelines.state.tokenise import raw_json
+
+CONNECTION = "connection"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line as it came. `number` is the file's own, from 1, `origin` the file's name; both make its key if need be."""
+
+    number: int
+    values: Mapping[str, Any] = field(repr=False)
+    origin: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that cannot be sent, and every reason by field. The reasons hold no value."""
+
+    number: int
+    errors: Errors
+
+
+class Drafting:
+    """Makes drafts of one kind. `key` is the data directory's, for keyed hashes."""
+
+    def __init__(self, settings: Settings, kind: str, key: bytes, source: str, connection: str | None = None) -> None:
+        self.form = form_of(kind)
+        self._connections = _connections(settings, self.form)
+        self._default = _default(self._connections, self.form, connection)
+        self._key = key
+        self._source = source
+
+    def draft(self, line: Line) -> Draft | BadLine:
+        """The write that the line asks for, or what is wrong with it."""
+        form, values = self.form, line.values
+        target, reference = (_word(values.get(name)) if name in form.meta else None for name in ("id", "reference"))
+        payload, errors = form.check(values, is_update=target is not None)
+        connection = _word(values.get(CONNECTION)) or self._default
+        if connection is None:
+            errors[CONNECTION] = [f"Name one of {', '.join(sorted(self._connections))}"]
+        elif connection not in self._connections:
+            errors[CONNECTION] = ["No such connection"]
+        if errors or connection is None:
+            return BadLine(line.number, errors)
+        if not payload:
+            return BadLine(line.number, {"(line)": ["Nothing to write"]})
+        natural = form.natural(payload) if target is None and reference is None else None
+        parts = _parts(line, target, reference, natural)
+        return Draft(
+            kind=form.kind,
+            connection=connection,
+            key=self._hash("write", form.kind, connection, *parts),
+            payload=payload,
+            payload_hash=self._hash("payload", raw_json(payload)),
+            is_natural=natural is not None and form.is_findable,
+            source=self._source,
+            target=target,
+            line=line.number or None,
+        )
+
+    def _hash(self, *parts: str) -> str:
+        message = "\0".join(parts).encode("utf-8", "surrogatepass")
+        return hmac.digest(self._key, message, "sha256").hex()[:32]
+
+
+def form_of(kind: str) -> Form:
+    """The form of this kind. Raises UsageError."""
+    if kind not in FORMS:
+        raise UsageError(f"{kind!r} cannot be written; there are {', '.join(FORMS)}")
+    return FORMS[kind]
+
+
+def _parts(line: Line, target: str | None, reference: str | None, natural: tuple[str, ...] | None) -> Sequence[str]:
+    """What makes two lines the same item's."""
+    if target is not None:
+        return ("id", target)
+    if reference is not None:
+        return ("reference", reference)
+    if natural is not None:
+        return ("natural", *natural)
+    content = hashlib.sha256(raw_json(dict(line.values)).encode("utf-8", "surrogatepass")).hexdigest()
+    return ("line", line.origin, str(line.number), content)
+
+
+def _word(value: object) -> str | None:
+    text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    return text or None
+
+
+def _connections(settings: Settings, form: Form) -> Mapping[str, Connection]:
+    found = {each.name: each for each in settings.connections if each.partner == form.partner}
+    if not found:
+        reason = settings.not_configured.get(form.partner, "no connection of this partner is set")
+        raise UsageError(f"{form.kind} cannot be written: {form.partner}: {reason}")
+    return found
+
+
+def _default(connections: Mapping[str, Connection], form: Form, named: str | None) -> str | None:
+    if named is None:
+        return next(iter(connections)) if len(connections) == 1 else None
+    if named not in connections:
+        raise UsageError(f"no connection {named!r} of {form.partner}; there are {', '.join(sorted(connections))}")
+    return named

@@ -1,0 +1,128 @@
+"""Files of writes: CSV with a line of names, or JSON lines; `.gz` too. One bad line stops no other."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TextIO
+
+from partner_pipelines.errors import UsageError
+from partner_pipelines.state.files import PRIVATE_FILE, state_errors
+from partner_pipelines.sync.write_drafts import BadLine, Line
+
+SUFFIXES = (".csv", ".jsonl", ".csv.gz", ".jsonl.gz")
+LONGEST_LINE = 1024 * 1024
+WHOLE_LINE = "(line)"
+_REST = "(more cells than names)"
+
+
+def check_name(path: Path) -> None:
+    """Raises UsageError for a file whose name says of no form that can be read."""
+    if not path.name.lower().endswith(SUFFIXES):
+        raise UsageError(f"{path}: the name must end with {', '.join(SUFFIXES)}")
+
+
+def read_lines(path: Path) -> Iterator[Line | BadLine]:
+    """The file's lines, numbered as an editor does. Raises UsageError for a file that is none or cannot be read."""
+    check_name(path)
+    try:
+        with _opened(path) as file:
+            if ".csv" in path.suffixes[-2:] or path.suffix.lower() == ".csv":
+                yield from _read_csv(path, file)
+            else:
+                yield from _read_json(path, file)
+    except (OSError, EOFError, gzip.BadGzipFile) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"{path} cannot be read: {reason}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 (byte {error.start} of a piece): save it as UTF-8") from error
+    except csv.Error as error:
+        raise UsageError(f"{path} is no CSV: {error}") from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    if path.name.lower().endswith(".gz"):
+        with gzip.open(path, "rt", encoding="utf-8-sig", newline="") as packed:
+            assert isinstance(packed, io.TextIOWrapper)
+            yield packed
+    else:
+        with path.open(encoding="utf-8-sig", newline="") as plain:
+            yield plain
+
+
+def _read_csv(path: Path, file: TextIO) -> Iterator[Line | BadLine]:
+    rows = csv.DictReader(file, restkey=_REST, strict=True)
+    names = [name.strip() for name in rows.fieldnames or ()]
+    if not any(names):
+        raise UsageError(f"{path} is empty: its first line names the columns")
+    double = {name for name in names if names.count(name) > 1}
+    if double:
+        raise UsageError(f"{path} names the column {min(double)!r} twice")
+    rows.fieldnames = names
+    for row in rows:
+        if row.pop(_REST, None) is not None:
+            yield BadLine(rows.line_num, {WHOLE_LINE: ["More cells than the first line has names"]})
+        else:
+            yield Line(rows.line_num, row, path.name)
+
+
+def _read_json(path: Path, file: TextIO) -> Iterator[Line | BadLine]:
+    number = 0
+    while text := file.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(text) > LONGEST_LINE:
+            raise UsageError(f"{path}: line {number} is longer than {LONGEST_LINE:,} characters")
+        if text.strip():
+            yield _json_line(path, number, text)
+
+
+def _json_line(path: Path, number: int, text: str) -> Line | BadLine:
+    try:
+        values: Any = json.loads(text, parse_float=Decimal, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return BadLine(number, {WHOLE_LINE: ["Not JSON"]})
+    if not isinstance(values, dict):
+        return BadLine(number, {WHOLE_LINE: ["Not a JSON object"]})
+    return Line(number, values, path.name)
+
+
+def _no_number(_: str) -> object:
+    raise ValueError("no number of JSON")
+
+
+class BadLines:
+    """The file next to the lines' own that names each bad line: line, field, reason. Made with the first of them."""
+
+    def __init__(self, beside: Path) -> None:
+        self.path = beside.with_name(f"{beside.name}.rejected.csv")
+        self.count = 0
+        self._file: TextIO | None = None
+        self._rows: Any = None
+        with state_errors("remove", self.path):
+            self.path.unlink(missing_ok=True)
+
+    def add(self, bad: BadLine) -> None:
+        """One more. Raises StateError."""
+        with state_errors("write", self.path):
+            if self._file is None:
+                descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE_FILE)
+                self._file = open(descriptor, "w", encoding="utf-8", newline="")  # noqa: PTH123, SIM115 - until close
+                self._rows = csv.writer(self._file, lineterminator="\n")
+                self._rows.writerow(("line", "field", "reason"))
+            for name, reasons in sorted(bad.errors.items()):
+                self._rows.writerows((bad.number, name, reason) for reason in reasons)
+        self.count += 1
+
+    def close(self) -> None:
+        """What was added is in the file. Raises StateError."""
+        with state_errors("write", self.path):
+            if self._file is not None:
+                self._file.close()

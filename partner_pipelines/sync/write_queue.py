@@ -1,0 +1,105 @@
+"""From lines to the outbox: good ones are queued, bad ones named, in pieces, so that memory does not grow."""
+
+from __future__ import annotations
+
+import itertools
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from partner_pipelines.state.outbox import FINAL, Draft, Outbox, Queued, State
+from partner_pipelines.sync.house import House
+from partner_pipelines.sync.write_drafts import BadLine, Drafting, Line
+from partner_pipelines.sync.write_forecast import forecast
+from partner_pipelines.sync.write_known import known_items
+from partner_pipelines.sync.write_sending import newer
+
+PIECE = 500
+"""How many lines are queued in one transaction."""
+
+Told = Callable[[int], None]
+
+
+@dataclass
+class QueueReport:
+    """What queueing lines came to: `ids` to be waited for, `unchanged` that were there and done, `rejected` bad lines.
+
+    `ids` is an array of numbers: eight bytes a line.
+    """
+
+    ids: array[int] = field(default_factory=lambda: array("q"))
+    unchanged: int = 0
+    rejected: int = 0
+    lines: int = 0
+    forecast: Counter[State] = field(default_factory=Counter)
+
+
+def queue_lines(
+    house: House,
+    drafting: Drafting,
+    lines: Iterable[Line | BadLine],
+    told_bad: Callable[[BadLine], None],
+    told: Told | None = None,
+    *,
+    dry: bool = False,
+) -> QueueReport:
+    """Every good line is in the outbox, once; every bad one was told. With `dry`, it is only told what would become.
+
+    The same line again, in this file or another, is the write that is there. Raises StateError.
+    """
+    outbox, report = Outbox(house.data.outbox), QueueReport()
+    for piece in _pieces(lines):
+        drafts: list[Draft] = []
+        for line in piece:
+            drafted = line if isinstance(line, BadLine) else drafting.draft(line)
+            if isinstance(drafted, BadLine):
+                report.rejected += 1
+                told_bad(drafted)
+            else:
+                drafts.append(drafted)
+        report.lines += len(piece)
+        if dry:
+            report.forecast.update(forecast(house, drafts))
+        for queued in () if dry else _put(house, outbox, drafts):
+            if queued.is_new or queued.state not in FINAL:
+                report.ids.append(queued.id)
+            else:
+                report.unchanged += 1
+        if told is not None:
+            told(report.lines)
+        house.stop.wait(0)
+    return report
+
+
+def _put(house: House, outbox: Outbox, drafts: Sequence[Draft]) -> list[Queued]:
+    queued = outbox.put(drafts)
+    again = [place for place, one in enumerate(queued) if not one.is_new and one.state in FINAL]
+    if not again:
+        return queued
+    # It was written before; what the partner has now may be another value
+    earlier = {write.id: write for write in outbox.find([queued[place].id for place in again])}
+    known = known_items(house, [drafts[place] for place in again])
+    moved = [
+        place
+        for number, place in enumerate(again)
+        if (found := newer(known.get(number), earlier.get(queued[place].id))) is not None and found.differs
+    ]
+    if moved:
+        for place, one in zip(moved, outbox.put([drafts[place] for place in moved], range(len(moved))), strict=True):
+            queued[place] = one
+    return queued
+
+
+def _pieces(lines: Iterable[Line | BadLine]) -> Iterator[list[Line | BadLine]]:
+    every = iter(lines)
+    while piece := list(itertools.islice(every, PIECE)):
+        yield piece
+
+
+def states_of(outbox: Outbox, ids: Sequence[int]) -> Counter[State]:
+    """How many of these writes are in each state."""
+    counts: Counter[State] = Counter()
+    for start in range(0, len(ids), PIECE):
+        counts.update(write.state for write in outbox.find(list(ids[start : start + PIECE])))
+    return counts

@@ -1,0 +1,139 @@
+"""One write, sent once: created, updated, unchanged, rejected, queued again, or unknown."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from partner_pipelines.errors import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    BadRequestError,
+    NotFoundError,
+    ServerError,
+)
+from partner_pipelines.partners.openmoove.client import OpenMooveClient
+from partner_pipelines.partners.resman.client import ResManClient
+from partner_pipelines.partners.writes.forms import FORMS
+from partner_pipelines.partners.writes.operations import Sending
+from partner_pipelines.settings import Connection, OpenMooveConnection, ResManConnection
+from partner_pipelines.state.outbox import Action, Outbox, Settled, State, Write
+from partner_pipelines.state.tokenise import raw_json
+from partner_pipelines.sync.house import House
+from partner_pipelines.sync.write_known import Known, known_items
+
+NO_UPDATE = "the partner has no update: it is there with other values"
+FOR_A_PERSON = "it may have had its effect; nobody can ask the partner for it: `outbox settle` or `outbox resend`"
+ASKED_AGAIN = "it may have had its effect: the partner is asked whether it is there"
+
+
+class HoldError(Exception):
+    """Nothing more of this connection (or kind) may be sent now; `settled` is what became of this write."""
+
+    def __init__(self, error: APIError, settled: Settled) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.settled = settled
+
+
+def client_for(house: House, connection: Connection) -> ResManClient | OpenMooveClient:
+    """The connection's client."""
+    if isinstance(connection, ResManConnection):
+        return house.resman(connection)
+    assert isinstance(connection, OpenMooveConnection)
+    return house.openmoove(connection)
+
+
+class Sender:
+    """Sends the writes of one claim. What is known of them is looked up once, for all."""
+
+    def __init__(self, house: House, connection: Connection, outbox: Outbox, claimed: Sequence[Write]) -> None:
+        self._house = house
+        self._key = house.data.key("content")
+        self._client = client_for(house, connection)
+        self._before = outbox.done_before(claimed)
+        self._known = _known(house, claimed)
+
+    def send(self, write: Write) -> Settled:
+        """What became of it.
+
+        Raises:
+            HoldError: nothing more can be sent now; the write is queued again.
+            AuditUnavailableError, StoppedError: whether it was sent, the trail tells.
+        """
+        form, before = FORMS[write.kind], self._before.get(write.id)
+        known = newer(self._known.get(write.id), before)
+        if write.payload is None:
+            return Settled(write.id, "rejected", reason="its payload was erased before it was sent")
+        there = known.partner_id if known else before.partner_id if before else None
+        if known is not None and not known.differs:
+            return Settled(write.id, "unchanged", partner_id=there)
+        if before is not None and before.payload_hash == write.payload_hash and known is None:
+            return Settled(write.id, "unchanged", partner_id=there)
+        if (known is not None or before is not None) and not form.has_update:
+            fields = f" ({', '.join(known.differs)})" if known else ""
+            return Settled(write.id, "rejected", partner_id=there, reason=f"{NO_UPDATE}{fields}")
+        return self._put(write, write.target or there)
+
+    def _put(self, write: Write, target: str | None) -> Settled:
+        action: Action = "create" if target is None else "update"
+        sending = Sending(
+            form=FORMS[write.kind],
+            payload=write.payload or {},
+            sent=self._described(write),
+            operation_id=write.operation_id,
+            idempotency_key=write.idempotency_key,
+            target=target,
+        )
+        try:
+            partner_id, request_id = self._client.write(sending)
+        except APIError as error:
+            return self._failed(write, target, error)
+        done: State = "created" if action == "create" else "updated"
+        return Settled(write.id, done, action, partner_id if target is None else target, request_id)
+
+    def _failed(self, write: Write, target: str | None, error: APIError) -> Settled:
+        action: Action = "create" if target is None else "update"
+        request_id = error.facts.request_id
+        if isinstance(error, BadRequestError | NotFoundError) and not (
+            isinstance(error, NotFoundError) and target is None
+        ):
+            words = error.field_errors
+            return Settled(write.id, "rejected", action, target, request_id, error.message, words)
+        if request_id is None or _had_no_effect(error):
+            raise HoldError(error, Settled(write.id, "queued", request_id=request_id, reason=error.message))
+        if action == "create" and not write.is_natural:
+            return Settled(write.id, "unknown", action, None, request_id, f"{error.message}; {FOR_A_PERSON}")
+        rest = self._house.settings.settle_seconds
+        reason = f"{error.message}; {ASKED_AGAIN}"
+        return Settled(write.id, "unknown", action, target, request_id, reason, rest_seconds=rest, looks=0)
+
+    def _described(self, write: Write) -> dict[str, str]:
+        """For the trail: a keyed hash of each field."""
+        return {
+            name: hashlib.blake2b(raw_json(value).encode(), key=self._key, digest_size=16).hexdigest()
+            for name, value in (write.payload or {}).items()
+        }
+
+
+def newer(known: Known | None, before: Write | None) -> Known | None:
+    """What the warehouse knows, unless it was seen before the last write of the same item was done."""
+    if known is None or before is None or before.finished_at is None:
+        return known
+    return known if known.seen_at is not None and known.seen_at > before.finished_at else None
+
+
+def _had_no_effect(error: APIError) -> bool:
+    """The partner has surely not taken it: it said so, or nothing left."""
+    if isinstance(error, APIStatusError):
+        return not isinstance(error, ServerError)
+    return isinstance(error, APIConnectionError) and not error.was_sent
+
+
+def _known(house: House, claimed: Sequence[Write]) -> dict[int, Known]:
+    found: dict[int, Known] = {}
+    for kind in {write.kind for write in claimed}:
+        writes = [write for write in claimed if write.kind == kind]
+        found |= {writes[place].id: known for place, known in known_items(house, writes).items()}
+    return found
