@@ -19,4 +19,22 @@ The map of the house (imports go one way, downwards; setup.cfg holds that as con
 `docs/design.md` says what was decided and why.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
 __version__ = "0.1.0"
+
+_OFFERED = {
+    "push": ("partner_pipelines.sync.python_writes", "push_rows"),
+    "create_or_update_client": ("partner_pipelines.sync.python_writes", "create_or_update_client"),
+}
+"""What the package offers by name, for notebooks and scripts; loaded when it is asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _OFFERED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _OFFERED[name]
+    return getattr(importlib.import_module(module), attribute)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from partner_pipelines.defs import audit, marts, openmoove, resman, webhooks
+from partner_pipelines.defs import audit, marts, openmoove, resman, webhooks, writes
 from partner_pipelines.defs.checks import CHECKS
 from partner_pipelines.defs.executors import EXECUTORS
 from partner_pipelines.defs.purge import build_purge_schedule, purge
@@ -15,14 +15,16 @@ from partner_pipelines.defs.resources import PartnerHouse
 from partner_pipelines.defs.schedules import build_schedules
 from partner_pipelines.defs.scopes import scopes_sensor
 from partner_pipelines.defs.sensors import dead_runs_are_failed
+from partner_pipelines.defs.table_assets import WRITES
 from partner_pipelines.settings import load_settings
 
 _settings = load_settings()
-_tables = (*resman.TABLES, webhooks.DELIVERIES, *openmoove.TABLES, *audit.TABLES, *marts.TABLES)
+_tables = (*resman.TABLES, WRITES, webhooks.DELIVERIES, *openmoove.TABLES, *audit.TABLES, *marts.TABLES)
 
 defs = dg.Definitions(
     assets=[
         *resman.ASSETS,
+        writes.writes,
         webhooks.webhook_deliveries,
         openmoove.openmoove_tables,
         audit.api_calls,
@@ -35,15 +37,27 @@ defs = dg.Definitions(
         webhooks.no_news_waits,
         webhooks.no_dead_letters,
         webhooks.webhooks_tell,
+        writes.no_write_stays_unknown,
+        writes.every_rejection_has_a_reason,
         *marts.CHECKS,
     ],
-    jobs=[purge, webhooks.apply_job, webhooks.drift_job, openmoove.idle_job, marts.marts_job],
+    jobs=[
+        purge,
+        writes.send_job,
+        writes.push_writes,
+        writes.ensure_agents,
+        webhooks.apply_job,
+        webhooks.drift_job,
+        openmoove.idle_job,
+        marts.marts_job,
+    ],
     schedules=[
         *build_schedules(_settings.timezone),
         build_purge_schedule(_settings.timezone),
         webhooks.build_drift_schedule(_settings.timezone),
+        writes.build_agents_schedule(_settings.timezone),
     ],
-    sensors=[dead_runs_are_failed, scopes_sensor, webhooks.webhook_drops],
+    sensors=[dead_runs_are_failed, scopes_sensor, webhooks.webhook_drops, writes.outbox_drops],
     executor=EXECUTORS[_settings.executor],
     resources={"house": PartnerHouse()},
 )

@@ -11,7 +11,7 @@ import dagster as dg
 from partner_pipelines.defs.audit import RUNS
 from partner_pipelines.defs.resources import PartnerHouse
 from partner_pipelines.defs.run_report import REQUESTS, asset_key
-from partner_pipelines.defs.table_assets import Event, report, sync_check_specs, table_spec
+from partner_pipelines.defs.table_assets import WRITES, Event, report, sync_check_specs, table_spec
 
 if TYPE_CHECKING:
     from partner_pipelines.sync.current_milestones import Comparison
@@ -22,6 +22,8 @@ REFRESH = "every hour, as far as the request budget goes; what is left is the ne
 TABLES = ("openmoove.properties", "openmoove.sellers", "openmoove.team_members", "openmoove.milestones")
 DELIVERIES = "audit.webhook_deliveries"
 """What webhooks told is due, so they are applied first."""
+FIRST = [asset_key(DELIVERIES), asset_key(WRITES)]
+"""What was written is there when the tables are read."""
 
 SCOPE = "partner_pipelines/openmoove"
 """A run's tag: what it asks OpenMoove for, where that is not all that is due."""
@@ -36,7 +38,7 @@ _SCOPES: dict[str, "Scope"] = {TOLD: "told", IDLE: "idle"}
 
 @dg.multi_asset(
     name="openmoove",
-    specs=[table_spec(table, REFRESH).replace_attributes(deps=[asset_key(DELIVERIES)]) for table in TABLES],
+    specs=[table_spec(table, REFRESH).replace_attributes(deps=FIRST) for table in TABLES],
     check_specs=sync_check_specs(TABLES),
     can_subset=True,
 )

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import dagster as dg
 
 from partner_pipelines.defs.resources import PartnerHouse
-from partner_pipelines.defs.table_assets import Event, report, sync_check_specs, table_spec
+from partner_pipelines.defs.run_report import asset_key
+from partner_pipelines.defs.table_assets import WRITES, Event, report, sync_check_specs, table_spec
+from partner_pipelines.warehouse.tables import WRITTEN
 
 REFRESH = {
     "units": "06:00, 14:00 and 20:00 every day",
@@ -21,10 +23,11 @@ TABLES = tuple(f"resman.{kind}" for kind in REFRESH)
 def build_asset(kind: str, refresh: str) -> dg.AssetsDefinition:
     """The asset `resman/KIND`."""
     table = f"resman.{kind}"
+    deps = [asset_key(WRITES)] if table in WRITTEN.values() else []
 
     @dg.multi_asset(
         name=f"resman__{kind}",
-        specs=[table_spec(table, refresh)],
+        specs=[table_spec(table, refresh).replace_attributes(deps=deps)],
         check_specs=sync_check_specs([table]),
         can_subset=True,
     )

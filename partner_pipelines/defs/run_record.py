@@ -56,8 +56,10 @@ def record_run(house: House, record: RunRecord) -> int:
     from partner_pipelines.warehouse.publish import publish  # noqa: PLC0415
     from partner_pipelines.warehouse.schema import note_change  # noqa: PLC0415
     from partner_pipelines.warehouse.sql_files import sql  # noqa: PLC0415
+    from partner_pipelines.warehouse.writes import mark_written  # noqa: PLC0415
 
     with house.warehouse.writing() as database:
+        mark_written(database)
         execute(database, sql("record_run"), _values(record))
         ((rows,),) = database.execute("SELECT count(*) FROM audit.runs").fetchall()
         note_change(database)

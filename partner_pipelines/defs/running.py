@@ -27,12 +27,14 @@ from partner_pipelines.defs.run_report import asset_key
 from partner_pipelines.defs.run_watch import Progress, RunWatch
 from partner_pipelines.defs.selected_run import create_selected_run
 from partner_pipelines.defs.sync_report import SyncReport, build_report
+from partner_pipelines.defs.table_assets import WRITES
 from partner_pipelines.defs.webhooks import DELIVERIES, something_waits
 from partner_pipelines.errors import UsageError
 from partner_pipelines.settings import Settings
 from partner_pipelines.state.data_directory import open_data_directory
 from partner_pipelines.state.runs import run_lock
 from partner_pipelines.state.stop import StopSignal
+from partner_pipelines.sync.outbox_work import anything_open
 
 _LONGEST_SHOWN = 100
 # The command shows progress in its own words; Dagster's events are in the UI.
@@ -66,6 +68,8 @@ def run_sync(
     keys = select_assets(selection)
     if something_waits(data):  # whatever was selected: webhooks come first
         keys |= {asset_key(DELIVERIES)}
+    if anything_open(data):  # and so do writes
+        keys |= {asset_key(WRITES)}
     with open_instance(data) as instance, storage_errors(data.dagster), _signals_restored(), given(settings, stop):
         mark_dead_runs(instance, data)
         run_id = make_new_run_id()
@@ -88,8 +92,8 @@ def select_assets(selection: str | None) -> frozenset[dg.AssetKey]:
     """The assets that a selection names, and the run's last step. Raises UsageError."""
     graph = _definitions().resolve_asset_graph()
     if selection is None:
-        # Marts are views: what a sync loads they show, whether somebody draws them or not
-        return frozenset(graph.executable_asset_keys) - set(map(asset_key, marts.TABLES))
+        # Marts are views: what a sync loads they show, whether somebody draws them or not; writes come if there are any
+        return frozenset(graph.executable_asset_keys) - set(map(asset_key, (*marts.TABLES, WRITES)))
     with warnings.catch_warnings():
         # `group:` and `*` work; Dagster only says that their syntax may still change
         warnings.simplefilter("ignore", dg.BetaWarning)

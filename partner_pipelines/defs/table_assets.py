@@ -14,6 +14,7 @@ from partner_pipelines.sync.results import SyncOutcome, TableResult
 from partner_pipelines.warehouse.tables import TABLES
 
 OWNERS = ("team:data-engineering",)
+WRITES = "audit.writes"
 EVERY_CONNECTION_LOADED = "every_connection_loaded"
 NO_MASS_DELETION = "no_mass_deletion"
 

@@ -5,14 +5,14 @@ and times play no part, and nothing is launched twice.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import dagster as dg
 
-from partner_pipelines.clock import now
 from partner_pipelines.defs import audit, openmoove
 from partner_pipelines.defs.columns import described_columns
 from partner_pipelines.defs.openmoove import SCOPE, TOLD
+from partner_pipelines.defs.pauses import is_under_way, pause_after_failures
 from partner_pipelines.defs.published import published_columns, query
 from partner_pipelines.defs.resources import PartnerHouse, current_data, sentences_only
 from partner_pipelines.defs.run_report import REQUESTS, asset_key, metadata_of
@@ -26,15 +26,6 @@ JOB = "apply_webhooks"
 LOOK_SECONDS = 5
 """How often the sensor looks. It reads one name of a directory."""
 
-_UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=30), timedelta(minutes=10)
-_FAILURES_SEEN = 6
 _LONG_WAITING = f"""
     SELECT connection || '/' || property_id AS offence, count(*) AS times FROM {DELIVERIES}
     WHERE state = 'waiting' AND received_at < now() - INTERVAL 1 DAY GROUP BY ALL ORDER BY ALL
@@ -169,25 +160,9 @@ def webhook_drops(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.Ski
     """One look."""
     if not something_waits(current_data()):
         return dg.SkipReason("No webhook waits.")
-    instance = context.instance
-    if instance.get_run_records(dg.RunsFilter(job_name=JOB, statuses=_UNFINISHED), limit=1):
+    if is_under_way(context.instance, JOB):
         return dg.SkipReason("A run is under way; what it leaves is the next one's.")
-    pause = _pause(instance)
+    pause = pause_after_failures(context.instance, JOB)
     if pause > timedelta():
         return dg.SkipReason(f"The last run failed; the next one comes in {pause.total_seconds():.0f} s.")
     return dg.RunRequest()
-
-
-def _pause(instance: dg.DagsterInstance) -> timedelta:
-    """How long to wait after runs that failed one after another: what failed them is rarely over in seconds."""
-    records = instance.get_run_records(dg.RunsFilter(job_name=JOB), limit=_FAILURES_SEEN)
-    failures = 0
-    for record in records:
-        if record.dagster_run.status is not dg.DagsterRunStatus.FAILURE:
-            break
-        failures += 1
-    if not failures or records[0].end_time is None:
-        return timedelta()
-    ended = datetime.fromtimestamp(records[0].end_time, UTC)
-    pause: timedelta = min(_FIRST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE)
-    return ended + pause - now()

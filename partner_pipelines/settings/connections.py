@@ -87,6 +87,13 @@ class ResManOptions(Declared):
         ),
     ] = True
     retry_on_failure: Annotated[Switch, About("try again after a failure that may pass", takes=TAKES_SWITCH)] = True
+    agent_email: Annotated[
+        str | None,
+        About("the AI leasing agent's e-mail: the job `ensure_agents` keeps its record", takes="an e-mail address"),
+    ] = None
+    agent_first_name: Annotated[str, About("the agent's first name", takes="text")] = "Meet"
+    agent_last_name: Annotated[str, About("the agent's last name", takes="text")] = "Elise"
+    agent_role: Annotated[str, About("the agent's role", takes="text")] = "Leasing Agent"
 
     @field_validator("scopes")
     @classmethod

@@ -97,6 +97,16 @@ class ProgramSettings(Declared):
         Field(ge=0, le=86400),
         About("how long an uncertain write rests before the partner is asked about it", unit="seconds"),
     ] = 60
+    outbox_keep_days: Annotated[
+        int,
+        Field(ge=1, le=3650),
+        About("how long what was written is kept with its payload; that it was, is known for ever", unit="days"),
+    ] = 30
+    outbox_unknown_hours: Annotated[
+        float,
+        Field(ge=0, le=8760),
+        About("how long a write may be uncertain before the check on audit.writes fails", unit="hours"),
+    ] = 24
     audit_key: Annotated[
         SigningKeyReference | None,
         About("the key that signs checkpoints", takes=TAKES_SIGNING_KEY, default="made in state/", hidden=True),

@@ -130,11 +130,14 @@ class Outbox:
         return [last and (last["state"], last["payload_hash"] == draft.payload_hash) for draft, last in found]
 
     def claim(self, connection: str, kinds: Collection[str], most: int) -> list[Write]:
-        """Up to so many queued writes, oldest first, one a key, for this process alone to send."""
+        """Up to so many queued writes, oldest first, one a key, for this process alone to send.
+
+        Whoever asks may send at once: that a write rests after it was held back is for those who look again and again.
+        """
         if not outbox_exists(self._directory):
             return []
         with outbox_transaction(self._directory) as database:
-            rows = database.execute(_CLAIM, (connection, json.dumps(sorted(kinds)), *_moment(), most)).fetchall()
+            rows = database.execute(_CLAIM, (connection, json.dumps(sorted(kinds)), most)).fetchall()
             if not rows:
                 return []
             revision = next_revision(database)
@@ -202,6 +205,15 @@ class Outbox:
         with outbox_transaction(self._directory) as database:
             return _select(database, "revision > ? ORDER BY revision, id LIMIT ?", revision, most)
 
+    def has_work(self) -> bool:
+        """A write may be sent now, may be asked about now, or was left by a process that is dead."""
+        if not outbox_exists(self._directory):
+            return False
+        with outbox_transaction(self._directory) as database:
+            rested = database.execute(f"SELECT 1 FROM writes WHERE {_RESTED} LIMIT 1", _moment()).fetchone()  # noqa: S608
+            sent = database.execute("SELECT pid, started, namespace, boot FROM writes WHERE state = 'sending'")
+            return rested is not None or any(_is_dead(row) for row in sent.fetchall())
+
     def counts(self) -> dict[tuple[str, str, State], int]:
         """How many writes there are, by connection, kind and state."""
         if not outbox_exists(self._directory):
@@ -221,7 +233,6 @@ class Outbox:
 _CLAIM = """
 SELECT id, operation_ids FROM writes AS mine
 WHERE state = 'queued' AND connection = ? AND kind IN (SELECT value FROM json_each(?))
-AND (due IS NULL OR boot <> ? OR due <= ?)
 AND NOT EXISTS (
     SELECT 1 FROM writes AS earlier
     WHERE earlier.kind = mine.kind AND earlier.connection = mine.connection AND earlier.key = mine.key
@@ -250,6 +261,9 @@ kind = ? AND connection = ? AND key = ? AND id < ? AND state IN ('created', 'upd
 ORDER BY id DESC LIMIT 1
 """
 _DUE = "state = 'unknown' AND connection = ? AND due IS NOT NULL AND (boot <> ? OR due <= ?)"
+_RESTED = """
+(state = 'queued' AND due IS NULL) OR (state IN ('queued', 'unknown') AND due IS NOT NULL AND (boot <> ? OR due <= ?))
+"""
 _FORGET = """
 UPDATE writes SET payload = NULL, field_errors = NULL, revision = ?
 WHERE state IN ('created', 'updated', 'unchanged', 'rejected') AND finished_at < ? AND payload IS NOT NULL

@@ -23,6 +23,8 @@ from partner_pipelines.state.tokenise import raw_json
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.write_known import Known, known_items
 
+HELD_SECONDS = 300.0
+"""So long the sensor leaves a write alone that cannot be sent now (no scope, no answer); a command tries at once."""
 NO_UPDATE = "the partner has no update: it is there with other values"
 FOR_A_PERSON = "it may have had its effect; nobody can ask the partner for it: `outbox settle` or `outbox resend`"
 ASKED_AGAIN = "it may have had its effect: the partner is asked whether it is there"
@@ -102,7 +104,9 @@ class Sender:
             words = error.field_errors
             return Settled(write.id, "rejected", action, target, request_id, error.message, words)
         if request_id is None or _had_no_effect(error):
-            raise HoldError(error, Settled(write.id, "queued", request_id=request_id, reason=error.message))
+            rest = max(HELD_SECONDS, getattr(error, "retry_after_seconds", None) or 0.0)
+            held = Settled(write.id, "queued", None, None, request_id, error.message, rest_seconds=rest)
+            raise HoldError(error, held)
         if action == "create" and not write.is_natural:
             return Settled(write.id, "unknown", action, None, request_id, f"{error.message}; {FOR_A_PERSON}")
         rest = self._house.settings.settle_seconds

@@ -55,9 +55,10 @@ def _row(write: Write) -> Mapping[str, Any]:
     }
 
 
-def show_writes(house: House) -> None:
-    """What became of the outbox's writes is in the published warehouse. Raises StateError."""
-    load_outbox(house)
+def show_writes(house: House) -> int:
+    """What became of the outbox's writes is in the published warehouse; how many had changed. Raises StateError."""
+    changed = load_outbox(house)
     with house.warehouse.writing() as database:
         mark_written(database)
     publish(house.warehouse)
+    return changed

@@ -1,0 +1,39 @@
+"""For sensors that launch a run when something waits: one at a time, and not again and again after failures."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from partner_pipelines.clock import now
+
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=30), timedelta(minutes=10)
+_FAILURES_SEEN = 6
+
+
+def is_under_way(instance: dg.DagsterInstance, job: str) -> bool:
+    """Whether a run of the job has not ended."""
+    return bool(instance.get_run_records(dg.RunsFilter(job_name=job, statuses=_UNFINISHED), limit=1))
+
+
+def pause_after_failures(instance: dg.DagsterInstance, job: str) -> timedelta:
+    """How long to wait after runs that failed one after another: what failed them is rarely over in seconds."""
+    records = instance.get_run_records(dg.RunsFilter(job_name=job), limit=_FAILURES_SEEN)
+    failures = 0
+    for record in records:
+        if record.dagster_run.status is not dg.DagsterRunStatus.FAILURE:
+            break
+        failures += 1
+    if not failures or records[0].end_time is None:
+        return timedelta()
+    ended = datetime.fromtimestamp(records[0].end_time, UTC)
+    pause: timedelta = min(_FIRST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE)
+    return ended + pause - now()

@@ -1,0 +1,40 @@
+"""One time through the outbox: what was dropped is taken, what waits is sent, and the warehouse shows it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from partner_pipelines.clock import now
+from partner_pipelines.state.outbox import Outbox
+from partner_pipelines.sync.house import House
+from partner_pipelines.sync.results import SyncOutcome, TableResult
+from partner_pipelines.sync.write_drops import forget_files, take_drops
+from partner_pipelines.sync.write_table import show_writes
+from partner_pipelines.sync.writes import work_off
+from partner_pipelines.warehouse.reading import published
+from partner_pipelines.warehouse.writes import WRITES
+
+
+def run_outbox(house: House) -> SyncOutcome:
+    """What waited is with the partners, as far as that could be done. Raises StateError, StoppedError."""
+    before = now() - timedelta(days=house.settings.outbox_keep_days)
+    Outbox(house.data.outbox).forget_payloads(before)
+    forget_files(house.data.outbox, before.timestamp())
+    taken = take_drops(house)
+    report = work_off(house)
+    changed = show_writes(house)
+    with published(house.data) as database:
+        ((rows,),) = database.execute(f"SELECT count(*) FROM {WRITES}").fetchall()  # noqa: S608 - a name of ours
+    result = TableResult(
+        WRITES, int(rows), updated=changed, rejected=taken.rejected, failed=report.failed, loaded=("outbox",)
+    )
+    left = {name: {"writes": count} for name, count in _left(house).items()}
+    return SyncOutcome({WRITES: result}, report.requests, left, report.held)
+
+
+def _left(house: House) -> dict[str, int]:
+    left: dict[str, int] = {}
+    for (connection, _, state), count in Outbox(house.data.outbox).counts().items():
+        if state in ("queued", "sending", "unknown"):
+            left[connection] = left.get(connection, 0) + count
+    return left
