@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from partner_pipelines.cli.words import Json, end
+
 outbox_app = typer.Typer(help="Writes to the partners that wait or are uncertain.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on the last line of standard output.")]
 OutboxIds = Annotated[list[int] | None, typer.Argument(metavar="[ID…]", help="Writes, by their number.")]
 
 
@@ -41,7 +42,7 @@ def push(
         print_example(kind)
         return
     success = run_push(kind, file, connection, dry_run=dry_run, settle=settle, as_json=as_json)
-    raise typer.Exit(0 if success else 1)
+    end(success)
 
 
 @outbox_app.command("list")
@@ -71,7 +72,7 @@ def settle(
     from partner_pipelines.cli.outbox import run_settle
 
     success = run_settle(ids or [], created=created, partner_id=partner_id, dropped=dropped, as_json=as_json)
-    raise typer.Exit(0 if success else 1)
+    end(success)
 
 
 @outbox_app.command()
@@ -79,4 +80,4 @@ def resend(ids: OutboxIds = None, *, as_json: Json = False) -> None:
     """Send uncertain or rejected writes again: you know that they had no effect."""
     from partner_pipelines.cli.outbox import run_resend
 
-    raise typer.Exit(0 if run_resend(ids or [], as_json=as_json) else 1)
+    end(run_resend(ids or [], as_json=as_json))
