@@ -14,7 +14,7 @@ from partner_pipelines.defs.purge import build_purge_schedule, purge
 from partner_pipelines.defs.resources import PartnerHouse
 from partner_pipelines.defs.schedules import build_schedules
 from partner_pipelines.defs.scopes import scopes_sensor
-from partner_pipelines.defs.sensors import dead_runs_are_failed
+from partner_pipelines.defs.sensors import dead_runs_are_failed, failures_are_told
 from partner_pipelines.defs.table_assets import WRITES
 from partner_pipelines.settings import load_settings
 
@@ -57,7 +57,7 @@ defs = dg.Definitions(
         webhooks.build_drift_schedule(_settings.timezone),
         writes.build_agents_schedule(_settings.timezone),
     ],
-    sensors=[dead_runs_are_failed, scopes_sensor, webhooks.webhook_drops, writes.outbox_drops],
+    sensors=[dead_runs_are_failed, failures_are_told, scopes_sensor, webhooks.webhook_drops, writes.outbox_drops],
     executor=EXECUTORS[_settings.executor],
     resources={"house": PartnerHouse()},
 )

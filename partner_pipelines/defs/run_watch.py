@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import dagster as dg
-from dagster._core.events import RunFailureReason
+from dagster._core.events import JobFailureData, RunFailureReason
 
 from partner_pipelines.defs.run_report import TableReport, Told, table_name
 
@@ -45,7 +45,7 @@ class RunWatch:
         if event.event_type is dg.DagsterEventType.RUN_CANCELED or _was_interrupted(event):
             self.interrupted = True
         if event.step_key is not None and (event.is_step_success or event.is_step_failure):
-            self._end(event.step_key, _reason(event) if event.is_step_failure else None)
+            self._end(event.step_key, reason_of(event) if event.is_step_failure else None)
 
     def _end(self, step: str, error: str | None) -> None:
         if error is not None:
@@ -67,7 +67,8 @@ class RunWatch:
         }
 
 
-def _reason(event: dg.DagsterEvent) -> str:
+def reason_of(event: dg.DagsterEvent) -> str:
+    """Why a step failed, in a sentence of our own, or by a class's name."""
     failure = event.step_failure_data
     if failure.user_failure_data is not None and failure.user_failure_data.description:
         return failure.user_failure_data.description
@@ -76,10 +77,10 @@ def _reason(event: dg.DagsterEvent) -> str:
 
 
 def _was_interrupted(event: dg.DagsterEvent) -> bool:
-    return (
-        event.event_type is dg.DagsterEventType.RUN_FAILURE
-        and event.job_failure_data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
-    )
+    if event.event_type is not dg.DagsterEventType.RUN_FAILURE:
+        return False
+    data = event.event_specific_data  # None where a run was failed from outside
+    return isinstance(data, JobFailureData) and data.failure_reason is RunFailureReason.UNEXPECTED_TERMINATION
 
 
 def _planned_tables(instance: dg.DagsterInstance, run_id: str) -> dict[str | None, list[str]]:

@@ -19,6 +19,7 @@ from dagster._core.execution.api import execute_run_iterator  # the public execu
 from dagster._core.utils import make_new_run_id
 
 from partner_pipelines.defs import CODE_LOCATION, audit, marts
+from partner_pipelines.defs.alerts import why_not_told
 from partner_pipelines.defs.dead_runs import mark_dead_runs
 from partner_pipelines.defs.home import open_instance, storage_errors
 from partner_pipelines.defs.openmoove import IDLE, IDLE_CHECKS, SCOPE
@@ -71,20 +72,24 @@ def run_sync(
     if anything_open(data):  # and so do writes
         keys |= {asset_key(WRITES)}
     with open_instance(data) as instance, storage_errors(data.dagster), _signals_restored(), given(settings, stop):
-        mark_dead_runs(instance, data)
+        if mark_dead_runs(instance, data):  # before this run succeeds, after which nobody would have to hear of them
+            why_not_told(instance, settings)
         run_id = make_new_run_id()
         watch = RunWatch(progress)
         with run_lock(data.runs, run_id):
             for event in _execute(settings, instance, run_id, keys, idle=idle):
                 watch.see(event)
         run = instance.get_run_by_id(run_id)
+        stopped = stop.is_requested or watch.interrupted
+        untold = None if stopped else why_not_told(instance, settings)
         return build_report(
             run_id,
             watch.told,
             watch.broken_tables(instance, run_id),
             success=run is not None and run.is_success,
-            stopped=stop.is_requested or watch.interrupted,
+            stopped=stopped,
             seconds=time.monotonic() - began,
+            untold=untold,
         )
 
 

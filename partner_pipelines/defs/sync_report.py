@@ -14,7 +14,7 @@ class SyncReport:
     """One run. `tables`: rows, inserted, updated, deleted of each loaded table. `stopped`: somebody ended the run.
 
     `skips` and `failures` say the same as `skipped` and `failed` from the other side: each reason with its connection,
-    once, and the tables that it holds for. `remarks`: sentences by connection.
+    once, and the tables that it holds for. `remarks`: sentences by connection, or by `notifications`.
     """
 
     success: bool
@@ -54,8 +54,9 @@ def build_report(
     success: bool,
     stopped: bool,
     seconds: float,
+    untold: str | None = None,
 ) -> SyncReport:
-    """The report. `broken`: what stopped a table's step, by table."""
+    """The report. `broken`: what stopped a table's step, by table. `untold`: why nobody was notified of anything."""
     reports = told.reports
     failed = {report.table: in_one(report.failed) for report in reports if report.failed}
     failures = _by_reason((report.table, report.failed) for report in reports)
@@ -72,7 +73,7 @@ def build_report(
         seconds=seconds,
         stopped=stopped,
         backlog_reasons=told.backlog_reasons,
-        remarks=told.remarks,
+        remarks=told.remarks | ({"notifications": untold} if untold else {}),
         refused_deletions=_by_reason((report.table, report.refused_deletions) for report in reports),
         skips=_by_reason((report.table, report.skipped) for report in reports),
         failures=failures,

@@ -7,9 +7,9 @@ when it is over. Nothing here fails a run.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from duckdb import DuckDBPyConnection
 
@@ -25,12 +25,14 @@ _RUNS_LOOKED_AT = 50
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something is wrong now. `incident` names it; `since` is told by when it was first told."""
+    """Something is wrong now. `incident` names it; `connection` is whose runs' failures it explains, if it does."""
 
     incident: str
     audience: Audience
     title: str
     body: str
+    connection: str = ""
+    since: datetime | None = None
 
 
 def tell_alerts(house: House) -> None:
@@ -39,7 +41,15 @@ def tell_alerts(house: House) -> None:
         alerts = list(find_alerts(database, limits_of(house.settings)))
     known = {alert.incident for alert in alerts}
     for alert in alerts:
-        house.notifier.notify(alert.audience, alert.incident, alert.title, alert.body, opened_by=_OPENED_BY)
+        house.notifier.notify(
+            alert.audience,
+            alert.incident,
+            alert.title,
+            alert.body,
+            _OPENED_BY,
+            connection=alert.connection,
+            since=alert.since,
+        )
     for incident in house.notifier.open_incidents(_OPENED_BY):
         if incident not in known:
             house.notifier.resolve(incident)
@@ -57,6 +67,7 @@ def find_alerts(database: DuckDBPyConnection, limits: Limits) -> Iterator[Alert]
                 "system_alert",
                 f"{breach.connection}: {breach.sentence}",
                 f"{threshold.description}. What to do: {threshold.remedy}.",
+                breach.connection,
             )
     yield from _dead_connections(database)
     yield from _dead_letters(database)
@@ -65,25 +76,27 @@ def find_alerts(database: DuckDBPyConnection, limits: Limits) -> Iterator[Alert]
 
 def _dead_connections(database: DuckDBPyConnection) -> Iterator[Alert]:
     runs = database.execute(
-        f"SELECT requests, failures FROM audit.runs ORDER BY finished_at DESC LIMIT {_RUNS_LOOKED_AT}"  # noqa: S608 - a number of ours
+        f"SELECT finished_at, requests, failures FROM audit.runs ORDER BY finished_at DESC LIMIT {_RUNS_LOOKED_AT}"  # noqa: S608 - a number of ours
     ).fetchall()
     over: set[str] = set()
-    failed: Counter[str] = Counter()
+    failed: dict[str, list[datetime]] = {}
     sentences: dict[str, str] = {}
-    for requests, failures in ((json.loads(each) for each in run) for run in runs):
-        broken = _sentences(failures)
-        over |= requests.keys() - broken.keys()
+    for finished_at, requests, failures in runs:
+        broken = _sentences(json.loads(failures))
+        over |= json.loads(requests).keys() - broken.keys()
         for connection, sentence in broken.items():
             if connection not in over:
-                failed[connection] += 1
+                failed.setdefault(connection, []).append(finished_at)
                 sentences.setdefault(connection, sentence)
     for connection in sorted(failed):
-        if failed[connection] >= DEAD_AFTER_RUNS:
+        if len(failed[connection]) >= DEAD_AFTER_RUNS:
             yield Alert(
                 f"dead:{connection}",
                 "system_alert",
                 f"{connection} could not be loaded in {DEAD_AFTER_RUNS} runs in a row",
                 f"The last reason: {sentences[connection]}. What to do: see the run's page, then docs/recovery.md.",
+                connection,
+                min(failed[connection]),
             )
 
 
@@ -101,7 +114,8 @@ def _dead_letters(database: DuckDBPyConnection) -> Iterator[Alert]:
             f"dead_letters:{connection}",
             "integration_team",
             f"{connection}: webhooks that could not be used",
-            f"{count} since {since:%Y-%m-%d %H:%M} UTC. What to do: `webhooks list`, then `replay` or `drop`.",
+            f"{count} in all. What to do: `partner-pipelines webhooks list`, then `replay` or `drop`.",
+            since=since,
         )
 
 

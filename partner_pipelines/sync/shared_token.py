@@ -123,7 +123,13 @@ class SharedToken:
         found = access.revocations.of(access.name)
         sentence = found.sentence if found is not None else error.message
         access.store.forget_connection(access.name, wait_seconds=0)
-        access.notifier.notify("system_alert", deactivation(access.name), f"{access.name} is deactivated", sentence)
+        access.notifier.notify(
+            "system_alert",
+            deactivation(access.name),
+            f"{access.name} is deactivated",
+            f"{sentence}.",
+            connection=access.name,
+        )
         raise ConnectionRevokedError(sentence, error.facts, by_operator=False) from error
 
     def _keep_nothing_of_a_revoked_connection(self, token: AccessToken) -> None:

@@ -142,7 +142,7 @@ class Tally:
         incident = f"{recovery.failure}:{name}"
         if recovery.fallback == "log_and_skip":  # each scope is an incident of its own
             incident += f":{self._tables[0]}"
-        self._house.notifier.notify(recovery.notification, incident, title, body, self._turn(name))
+        self._house.notifier.notify(recovery.notification, incident, title, body, self._turn(name), connection=name)
 
     def _turn(self, name: str) -> str:
         return f"{name}:{self._tables[0]}"

@@ -25,6 +25,28 @@ turn at the table that met it succeeds, and that is told too. Every notification
 The last step of each run also looks for what no single call shows: fewer token requests or renewals that succeed, or
 more calls that fail, than the thresholds `PARTNER_ALERT_…` allow (also asset checks of `marts/handshakes` and
 `marts/api_health`); a connection that three runs in a row could not load; dead letters; a damaged trail.
+
+After each `sync`, and every 30 s while `up` runs, failed runs (those whose process was killed too) and failing asset
+checks are looked for: a job's incident is over when a later run of it succeeds, a check's when it holds again. A run
+that failed by connections whose trouble was told already is not told once more. More than five incidents of one
+audience within ten minutes: the others come in one message, and so does their end. What cannot be sent is tried again
+after a minute, at the next of these occasions.
+
+Addresses are [Apprise](https://github.com/caronc/apprise)'s, which knows mail, chats, pagers and webhooks. They are
+secrets: better `file:PATH` or `env:NAME` than the value itself. Several are separated by commas.
+
+- a webhook that takes JSON (`title`, `message`); `json://` without TLS:
+  `jsons://user:password@alerts.example.com/hook`
+- mail through a server with STARTTLS:
+  `mailtos://user:password@mail.example.com:587/oncall@example.com?from=pipelines@example.com`
+- mail through a relay on this machine, without TLS or a user:
+  `mailto://127.0.0.1:25/oncall@example.com?from=pipelines@example.com&mode=insecure`
+
+```ini
+PARTNER_ALERTS_SYSTEM=file:/etc/partner-pipelines/alerts-system
+PARTNER_ALERTS_ADMIN="mailto://127.0.0.1:25/oncall@example.com?from=pipelines@example.com&mode=insecure"
+PARTNER_ALERTS_INTEGRATION=env:PARTNERS_HOOK
+```
 """
 _COLUMNS = ("failure", "error", "action", "what is done", "fallback", "what follows", "notification", "what you do")
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import logging
+import re
+import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import apprise
 import pytest
 
-from partner_pipelines import notify
+from partner_pipelines import clock
 from partner_pipelines.notify import Notifier, send_by_apprise
+from partner_pipelines.notify.lately import Clock
+from partner_pipelines.notify.notifier import ALONE
 from partner_pipelines.settings import SecretReference
 from partner_pipelines_tests.alert_receiver import AlertReceiver
+from partner_pipelines_tests.docs.pages import ROOT
 from partner_pipelines_tests.sync.program import Program, read_trail
 
 CANARY = "canary-5e1f"
@@ -25,12 +32,25 @@ def receiver() -> Iterator[AlertReceiver]:
         yield receiver
 
 
-def notifier(directory: Path, told: list[Any], *addresses: str) -> Notifier:
+class Hands:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 22, 10, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+def notifier(directory: Path, told: list[Any], *addresses: str, clock: Clock = clock.now) -> Notifier:
     def journal(event: str, facts: Mapping[str, object]) -> None:
         told.append((event, dict(facts)))
 
     references = [SecretReference("PARTNER_ALERTS_SYSTEM", address, {}) for address in addresses]
-    return Notifier(directory, {"system_alert": references}, journal)
+    return Notifier(directory, {"system_alert": references}, journal, clock=clock)
 
 
 def test_eight_who_meet_one_incident_send_one_message(tmp_path: Path, receiver: AlertReceiver) -> None:
@@ -41,7 +61,9 @@ def test_eight_who_meet_one_incident_send_one_message(tmp_path: Path, receiver: 
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(meet, range(8)))
-    assert [(message["title"], message["message"]) for message in receiver.messages] == [("title", "body")]
+    ((title, body),) = [(message["title"], message["message"]) for message in receiver.messages]
+    assert title == "title"
+    assert re.fullmatch(r"body\nSince 20\d\d-\d\d-\d\d \d\d:\d\d UTC\.", body)
     assert told == [
         ("notification", {"audience": "system_alert", "incident": "auth:elm", "reached": 1, "addresses": 1})
     ]
@@ -63,39 +85,130 @@ def test_an_incident_that_is_over_is_a_new_one_the_next_time(tmp_path: Path, rec
 
 
 def test_who_was_not_reached_at_the_begin_hears_of_no_end_and_who_is_not_at_the_end_hears_later(
-    tmp_path: Path, receiver: AlertReceiver, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, receiver: AlertReceiver
 ) -> None:
     told: list[Any] = []
+    hands = Hands()
     with AlertReceiver() as deaf:
         deaf.status = 500
-        sender = notifier(tmp_path, told, receiver.address, deaf.address)
+        sender = notifier(tmp_path, told, receiver.address, deaf.address, clock=hands)
         sender.notify("system_alert", "auth:elm", "title", "body", "elm:units")
         receiver.status, deaf.status = 500, 200
         sender.resolve_opened_by("elm:units")
-        sender.resolve_opened_by("elm:units")
-        assert (receiver.titles, deaf.titles) == (["title"], [])
+        sender.catch_up()
+        assert (receiver.titles, deaf.titles) == (["title"], []), "both rest for a minute"
         receiver.status = 200
-        monkeypatch.setattr(notify, "_REST_SECONDS", 0)
-        sender.resolve_opened_by("elm:units")
-        sender.resolve_opened_by("elm:units")
+        hands.move(seconds=61)
+        sender.catch_up()
+        sender.catch_up()
         assert (receiver.titles, deaf.titles) == (["title", "over: title"], [])
     ends = [facts["reached"] for _, facts in told if facts.get("over")]
     assert ends == [0, 1]
-    assert list(tmp_path.glob("*.json")) == []
+    assert notifier(tmp_path, told).open_incidents("elm:units") == []
 
 
 def test_one_address_that_fails_is_tried_again_later_and_the_other_is_not_told_twice(
-    tmp_path: Path, receiver: AlertReceiver, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, receiver: AlertReceiver
 ) -> None:
+    told: list[Any] = []
+    hands = Hands()
     with AlertReceiver() as broken:
         broken.status = 500
-        sender = notifier(tmp_path, [], receiver.address, broken.address)
+        sender = notifier(tmp_path, told, receiver.address, broken.address, clock=hands)
         assert not sender.notify("system_alert", "auth:elm", "title", "body")
+        hands.move(seconds=61)
+        sender.catch_up()
         broken.status = 200
         assert not sender.notify("system_alert", "auth:elm", "title", "body"), "it rests for a minute"
-        monkeypatch.setattr(notify, "_REST_SECONDS", 0)
+        hands.move(seconds=61)
+        sender.catch_up()
         assert sender.notify("system_alert", "auth:elm", "title", "body")
         assert (receiver.titles, broken.titles) == (["title"], ["title"])
+    assert [(facts["reached"], facts["addresses"]) for _, facts in told] == [(1, 2), (0, 1), (1, 1)]
+
+
+@pytest.mark.parametrize("step", [{"days": -400}, {"hours": 5}])
+def test_a_clock_that_is_set_back_or_forth_silences_nobody(
+    tmp_path: Path, receiver: AlertReceiver, step: dict[str, float]
+) -> None:
+    hands = Hands()
+    sender = notifier(tmp_path, [], receiver.address, clock=hands)
+    receiver.status = 500
+    for number in range(ALONE):
+        sender.notify("system_alert", f"before:{number}", f"before {number}", "body")
+    receiver.status = 200
+    hands.move(**step)
+    assert sender.notify("system_alert", "after", "after", "body")
+    sender.catch_up()
+    assert sorted(receiver.titles) == ["after", *(f"before {number}" for number in range(ALONE))]
+
+
+def test_a_storm_is_five_messages_and_one_for_the_rest_and_so_is_its_end(
+    tmp_path: Path, receiver: AlertReceiver
+) -> None:
+    told: list[Any] = []
+    hands = Hands()
+    sender = notifier(tmp_path, told, receiver.address, clock=hands)
+    for number in range(30):
+        sender.notify("system_alert", f"storm:{number}", f"incident {number:02}", "body", "weather")
+    for _ in range(3):
+        sender.catch_up()
+    assert receiver.titles == [*(f"incident {number:02}" for number in range(5)), "… and 25 more alerts, see below"]
+    text = receiver.messages[-1]["message"]
+    assert "- incident 05 (since 2026-11-22 10:00 UTC)" in text
+    assert "incident 24 (" in text
+    assert "- … and 5 others" in text
+    assert "What to do: docs/recovery.md" in text
+    assert {facts["incident"] for _, facts in told} == {"summary", *(f"storm:{number}" for number in range(30))}
+    receiver.messages.clear()
+    sender.resolve_opened_by("weather")
+    for _ in range(3):
+        sender.catch_up()
+    assert sorted(receiver.titles) == ["over: 25 more alerts", *(f"over: incident {number:02}" for number in range(5))]
+    assert notifier(tmp_path, told).open_incidents("weather") == []
+
+
+def test_a_second_storm_within_ten_minutes_waits_and_later_each_is_told_by_itself_again(
+    tmp_path: Path, receiver: AlertReceiver
+) -> None:
+    hands = Hands()
+    sender = notifier(tmp_path, [], receiver.address, clock=hands)
+    for number in range(6):
+        sender.notify("system_alert", f"first:{number}", "first", "body")
+    sender.catch_up()
+    sender.notify("system_alert", "second", "second", "body")
+    hands.move(minutes=9)
+    sender.catch_up()
+    assert receiver.titles == [*["first"] * 5, "… and 1 more alert, see below"]
+    hands.move(minutes=2)
+    sender.catch_up()
+    sender.notify("system_alert", "third", "third", "body")
+    assert receiver.titles[6:] == ["… and 1 more alert, see below", "third"]
+    assert "- second" in receiver.messages[6]["message"]
+
+
+def test_a_storm_that_nobody_was_told_of_in_time_is_over_without_a_word(
+    tmp_path: Path, receiver: AlertReceiver
+) -> None:
+    sender = notifier(tmp_path, [], receiver.address)
+    for number in range(8):
+        sender.notify("system_alert", f"storm:{number}", "storm", "body", "weather")
+    sender.resolve_opened_by("weather")
+    sender.catch_up()
+    assert receiver.titles == [*["storm"] * 5, *["over: storm"] * 5]
+    assert sender.open_incidents("weather") == []
+
+
+def test_a_directory_that_cannot_be_used_breaks_nothing_and_the_trail_says_so(
+    tmp_path: Path, receiver: AlertReceiver
+) -> None:
+    told: list[Any] = []
+    (tmp_path / "incidents").write_text("no directory")
+    sender = notifier(tmp_path / "incidents", told, receiver.address)
+    assert not sender.notify("system_alert", "auth:elm", "title", "body")
+    sender.resolve_opened_by("elm:units")
+    sender.catch_up()
+    assert "cannot" in str([facts["error"] for _, facts in told])
 
 
 @pytest.mark.parametrize("address", [f"nonsense://{CANARY}", f"file:/nowhere/{CANARY}", f"json://{CANARY}@127.0.0.1:1"])
@@ -118,6 +231,14 @@ def test_without_addresses_nobody_is_told_and_the_trail_says_so_once(tmp_path: P
 
 def test_apprise_itself_says_no_for_what_is_no_address() -> None:
     assert not send_by_apprise("", "title", "body")
+
+
+def test_the_addresses_that_the_page_shows_are_such_as_apprise_knows() -> None:
+    addresses = re.findall(r"`((?:jsons?|mailtos?)://[^`]*[^/`])`", (ROOT / "docs" / "recovery.md").read_text())
+    assert len(addresses) == 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of modules of Python's that Apprise loads
+        assert [apprise.Apprise().add(address) for address in addresses] == [True] * 3
 
 
 def test_a_permanent_401_costs_two_attempts_and_is_told_once_until_it_is_over(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -114,4 +115,5 @@ def test_dead_letters_and_a_damaged_trail_are_told(yard: Yard) -> None:
         ("dead_letters:oak", "integration_team"),
         ("trail:s-1", "system_alert"),
     ]
-    assert alerts[0].body.startswith("1 since 2026-11-22 10:00 UTC.")
+    assert alerts[0].body.startswith("1 in all.")
+    assert alerts[0].since == datetime(2026, 11, 22, 10, tzinfo=UTC)
