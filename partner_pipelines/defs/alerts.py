@@ -21,11 +21,11 @@ from dagster._core.storage.asset_check_execution_record import (  # nor these
 from partner_pipelines.defs import CODE_LOCATION
 from partner_pipelines.defs.dead_runs import SENTENCE as DEAD
 from partner_pipelines.defs.home import storage_errors
-from partner_pipelines.defs.openmoove import DELIVERIES
+from partner_pipelines.defs.openmoove import FIRST
 from partner_pipelines.defs.run_record import run_record
-from partner_pipelines.defs.run_report import asset_key, table_name
+from partner_pipelines.defs.run_report import table_name
 from partner_pipelines.defs.run_watch import LAST_STEP, reason_of
-from partner_pipelines.defs.table_assets import EVERY_CONNECTION_LOADED, WRITES
+from partner_pipelines.defs.table_assets import EVERY_CONNECTION_LOADED
 from partner_pipelines.errors import PartnerPipelinesError
 from partner_pipelines.settings import Settings
 from partner_pipelines.state.stop import StopSignal
@@ -96,7 +96,7 @@ def _covers(later: dg.DagsterRun, run: dg.DagsterRun) -> bool:
     if not later.asset_selection:
         return True
     # A sync takes up what waits in inbox and outbox, whatever was selected
-    wanted = (run.asset_selection or set()) - {asset_key(DELIVERIES), asset_key(WRITES)}
+    wanted = (run.asset_selection or set()) - set(FIRST)
     return bool(wanted) and wanted <= later.asset_selection
 
 
