@@ -71,11 +71,11 @@ class Sender:
         there = known.partner_id if known else before.partner_id if before else None
         if known is not None and not known.differs:
             return Settled(write.id, "unchanged", partner_id=there)
-        if before is not None and before.payload_hash == write.payload_hash and known is None:
+        differs = known.differs if known else _differing(before, write) if before else ()
+        if before is not None and not differs:
             return Settled(write.id, "unchanged", partner_id=there)
-        if (known is not None or before is not None) and not form.has_update:
-            fields = f" ({', '.join(known.differs)})" if known else ""
-            return Settled(write.id, "rejected", partner_id=there, reason=f"{NO_UPDATE}{fields}")
+        if differs and not form.has_update:
+            return Settled(write.id, "rejected", partner_id=there, reason=f"{NO_UPDATE} ({', '.join(differs)})")
         return self._put(write, write.target or there)
 
     def _put(self, write: Write, target: str | None) -> Settled:
@@ -123,9 +123,22 @@ class Sender:
 
 def newer(known: Known | None, before: Write | None) -> Known | None:
     """What the warehouse knows, unless it was seen before the last write of the same item was done."""
-    if known is None or before is None or before.finished_at is None:
+    if known is None or before is None or before.finished_at is None or before.state == "unchanged":
         return known
     return known if known.seen_at is not None and known.seen_at > before.finished_at else None
+
+
+def _differing(before: Write, write: Write) -> tuple[str, ...]:
+    """The fields in which a write differs from one of the same item; how the key is spelt makes no difference."""
+    if before.payload_hash == write.payload_hash:
+        return ()
+    if before.payload is None:
+        return ("erased since",)
+    earlier, values = before.payload, write.payload or {}
+    return tuple(name for name, value in values.items() if name not in _OF_THE_KEY and earlier.get(name) != value)
+
+
+_OF_THE_KEY = frozenset({"email", "property_address", "property_postcode"})
 
 
 def _had_no_effect(error: APIError) -> bool:

@@ -21,22 +21,20 @@ from partner_pipelines.state.outbox import Outbox
 from partner_pipelines_tests.sandbox_process import SandboxProcess
 
 DEADLINE_SECONDS = 300
-LATE_SECONDS = 2
-SETTLE_SECONDS = 3
 
 FAULTS: tuple[tuple[str, float, dict[str, Any]], ...] = (
     ("drop_after_effect", 0.30, {}),
     ("drop_before_effect", 0.10, {}),
     ("status", 0.10, {"status": 500}),
     ("status", 0.10, {"status": 429, "headers": {"retry-after": "0"}}),
-    ("effect_later", 0.05, {"seconds": LATE_SECONDS}),
+    ("effect_later", 0.05, {}),
 )
 
 
 class Storm:
     """A sandbox that breaks off writes, and a data directory whose pushes are killed."""
 
-    def __init__(self, sandbox: SandboxProcess, root: Path, seed: int) -> None:
+    def __init__(self, sandbox: SandboxProcess, root: Path, seed: int, late_seconds: float) -> None:
         self.sandbox = sandbox
         self.root = root
         self.chance = random.Random(seed)  # noqa: S311 - repeatable on purpose
@@ -45,10 +43,10 @@ class Storm:
             **{name: value for name, value in os.environ.items() if not name.startswith(("RESMAN_", "OPENMOOVE_"))},
             **sandbox.env,
             "PARTNER_DATA_DIR": str(root / "data"),
-            "PARTNER_SETTLE_SECONDS": str(SETTLE_SECONDS),
+            "PARTNER_SETTLE_SECONDS": str(late_seconds * 1.5),
             "RESMAN_SCOPES": "leads units employees documents payments",
         }
-        self._break_off(seed)
+        self._break_off(seed, late_seconds)
 
     @property
     def outbox(self) -> Outbox:
@@ -84,7 +82,7 @@ class Storm:
     def _waiting(self) -> bool:
         return bool(self.outbox.in_state("queued") or self.outbox.in_state("sending"))
 
-    def _break_off(self, seed: int) -> None:
+    def _break_off(self, seed: int, late_seconds: float) -> None:
         left = 1.0
         for number, (kind, share, params) in enumerate(FAULTS):
             # The first rule that takes a request decides: each one's chance is of what those before have left
@@ -95,7 +93,7 @@ class Storm:
                 times=None,
                 probability=share / left,
                 seed=seed + number,
-                **params,
+                **(params or {"seconds": late_seconds if kind == "effect_later" else 0}),
             )
             left -= share
 
@@ -200,7 +198,7 @@ def main(scale: float, kills: int) -> None:
         tempfile.TemporaryDirectory() as directory,
         SandboxProcess.start("--properties", "100") as sandbox,
     ):
-        storm = Storm(sandbox, Path(directory), seed=8)
+        storm = Storm(sandbox, Path(directory), seed=8, late_seconds=5)
         run_storm(storm, int(500 * scale), int(200 * scale), int(100 * scale), kills)
     print(f"{storm.kills} kills; all held, in {time.monotonic() - began:.0f} s")  # noqa: T201 - the result
 
@@ -219,7 +217,9 @@ def run_storm(storm: Storm, leads: int, clients: int, payments: int, kills: int)
     for kind, share in (("leads", 0.5), ("clients", 0.3), ("payments", 0.2)):
         storm.push_with_kills(kind, files[kind], int(kills * share), 3.5)
     for kind, file in files.items():
-        assert storm.push(kind, file).wait(DEADLINE_SECONDS) == 0
+        pushed = storm.push(kind, file)
+        said = pushed.communicate(timeout=DEADLINE_SECONDS)
+        assert pushed.returncode == 0, said
     storm.settle()
     made = [row for row in sandbox.rows("resman_leads") if row["source"] == "storm"]
     assert no_doubles(made, "last_name") == leads, storm.outbox.counts()
