@@ -27,6 +27,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _OFFERED = {
+    "read": ("partner_pipelines.cli.frames", "read"),
     "push": ("partner_pipelines.sync.python_writes", "push_rows"),
     "create_or_update_client": ("partner_pipelines.sync.python_writes", "create_or_update_client"),
 }

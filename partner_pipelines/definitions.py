@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from partner_pipelines.defs import audit, marts, openmoove, resman, webhooks, writes
+from partner_pipelines.defs import audit, history, mart_checks, marts, openmoove, resman, webhooks, writes
 from partner_pipelines.defs.checks import CHECKS
 from partner_pipelines.defs.executors import EXECUTORS
 from partner_pipelines.defs.purge import build_purge_schedule, purge
@@ -19,7 +19,15 @@ from partner_pipelines.defs.table_assets import WRITES
 from partner_pipelines.settings import load_settings
 
 _settings = load_settings()
-_tables = (*resman.TABLES, WRITES, webhooks.DELIVERIES, *openmoove.TABLES, *audit.TABLES, *marts.TABLES)
+_tables = (
+    *resman.TABLES,
+    WRITES,
+    webhooks.DELIVERIES,
+    *openmoove.TABLES,
+    *audit.TABLES,
+    *history.TABLES,
+    *marts.TABLES,
+)
 
 defs = dg.Definitions(
     assets=[
@@ -28,6 +36,7 @@ defs = dg.Definitions(
         webhooks.webhook_deliveries,
         openmoove.openmoove_tables,
         audit.api_calls,
+        history.history,
         marts.marts,
         audit.build_runs(_tables),
     ],
@@ -40,6 +49,7 @@ defs = dg.Definitions(
         writes.no_write_stays_unknown,
         writes.every_rejection_has_a_reason,
         *marts.CHECKS,
+        *mart_checks.CHECKS,
     ],
     jobs=[
         purge,

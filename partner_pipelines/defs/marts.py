@@ -14,6 +14,7 @@ from partner_pipelines.defs.resources import current_data, current_settings, sen
 from partner_pipelines.defs.run_report import ROWS, asset_key
 from partner_pipelines.defs.table_assets import OWNERS
 from partner_pipelines.state.data_directory import DataDirectory
+from partner_pipelines.warehouse.history_statements import HISTORY
 from partner_pipelines.warehouse.marts import MARTS, Mart
 from partner_pipelines.warehouse.statements import literal
 from partner_pipelines.warehouse.thresholds import THRESHOLDS, Threshold, limits_of
@@ -34,7 +35,7 @@ def _spec(mart: Mart) -> dg.AssetSpec:
         ),
         owners=OWNERS,
         kinds={"duckdb"},
-        tags={"personal_data": "none"},
+        tags={"personal_data": "as_tokens" if "[personal;" in mart.statements else "none"},
         deps=[asset_key(source) for source in mart.sources],
         metadata={"dagster/table_name": mart.table},
         skippable=True,
@@ -49,13 +50,14 @@ def marts(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[No
         if asset_key(mart.table) not in context.selected_asset_keys:
             continue
         with sentences_only(context):
-            metadata = _facts(data, mart.table)
+            metadata = facts_of(data, mart.table)
             if mart.table in _PICTURES:
                 metadata["picture"] = _shown(_PICTURES[mart.table](data))
         yield dg.MaterializeResult(asset_key=asset_key(mart.table), metadata=metadata)
 
 
-def _facts(data: DataDirectory, table: str) -> dict[str, dg.MetadataValue]:
+def facts_of(data: DataDirectory, table: str) -> dict[str, dg.MetadataValue]:
+    """How many rows a published table has, and its columns."""
     ((rows,),) = query(data, f"SELECT count(*) FROM {table}")  # noqa: S608 - a name of ours
     columns = described_columns(published_columns(data, table))
     return {ROWS: dg.MetadataValue.int(rows), "dagster/column_schema": dg.MetadataValue.table_schema(columns)}
@@ -164,6 +166,6 @@ CHECKS = [active_properties_are_fresh, *map(_build_threshold_check, THRESHOLDS)]
 
 marts_job = dg.define_asset_job(
     "draw_marts",
-    selection=dg.AssetSelection.assets(*map(asset_key, (*TABLES, RUNS))),
+    selection=dg.AssetSelection.assets(*map(asset_key, (*TABLES, *HISTORY.values(), RUNS))),
     description="Looks at the marts, judges them, draws their pictures, and records the run.",
 )

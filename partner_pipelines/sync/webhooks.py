@@ -5,6 +5,7 @@ docs/design.md, "A webhook's way", says why it is done in this order.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -112,8 +113,9 @@ class _Applying:
         values = {"content_key": house.data.key("content").hex(), "run": house.started_at, **moments()}
         rows = [_row(letters_verdict, values) for letters_verdict in _beside(letters, verdicts)]
         with session.transaction() as database:
-            lines = [line for answer in answers for line in answer.lines]
-            merged = merge_told(database, lines, values) if lines else MergeResult()
+            merged = MergeResult()
+            for lines in _rounds(verdicts, answers):
+                merged += merge_told(database, lines, values)
             mark_due(database, [_due(verdict, usable) for verdict in verdicts if verdict.is_due])
             record_deliveries(database, batch.id, house.run_id, rows)
         self._tally.merged(merged)
@@ -154,6 +156,21 @@ class _Applying:
                 record_published(database)
             ((rows,),) = session.database.execute(f"SELECT count(*) FROM {DELIVERIES}").fetchall()  # noqa: S608
         return int(rows)
+
+
+def _rounds(verdicts: Sequence[Verdict], answers: Sequence[LandedAnswer]) -> list[list[bytes]]:
+    """The answers' lines, what is told of one milestone one after the other: each telling may be a version of it."""
+    rounds: list[list[bytes]] = []
+    told: Counter[tuple[str, int, int | None]] = Counter()
+    for verdict, answer in zip(verdicts, answers, strict=True):
+        if answer.lines:
+            news = verdict.news
+            key = (news.connection, news.property_id, news.milestone_id)
+            if told[key] == len(rounds):
+                rounds.append([])
+            rounds[told[key]].extend(answer.lines)
+            told[key] += 1
+    return rounds
 
 
 def _news(letter: Letter, known: KnownOfNews, bounds: dict[str, ClockBounds]) -> News:

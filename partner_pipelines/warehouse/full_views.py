@@ -14,12 +14,15 @@ from duckdb import DuckDBPyConnection
 from partner_pipelines.state.tokenise import HIDDEN_NAME
 from partner_pipelines.state.vault import Vault
 from partner_pipelines.warehouse.decompose import REJECTED
+from partner_pipelines.warehouse.history_statements import HISTORY
 from partner_pipelines.warehouse.memory_file import json_lines
 from partner_pipelines.warehouse.parameters import execute
 from partner_pipelines.warehouse.sql_files import sql
 from partner_pipelines.warehouse.statements import literal, person_expression, quoted
 from partner_pipelines.warehouse.tables import TABLES, Table
 from partner_pipelines.warehouse.webhooks import DELIVERIES
+
+_TABLE_OF = {history: table for table, history in HISTORY.items()}
 
 
 def create_full_views(database: DuckDBPyConnection, version: Path, vault: Path) -> None:
@@ -53,6 +56,8 @@ def _view(name: str) -> str:
     if name in TABLES:
         table = TABLES[name]
         return _resolved(published, name, person_expression(table, "t"), _replacements(table))
+    if name in _TABLE_OF:
+        return _resolved_history(published, _TABLE_OF[name])
     if name == REJECTED:
         return _resolved(published, name, "t.table_name || ':' || t.raw", ["coalesce(p.kept['raw'], t.raw) AS raw"])
     if name == DELIVERIES:
@@ -64,6 +69,23 @@ def _resolved(published: str, kind: str, person: str, replacements: list[str]) -
     return (
         f"SELECT t.* REPLACE ({', '.join(replacements)}) FROM {published} AS t LEFT JOIN vault.persons AS p "
         f"ON p.connection = t.connection AND p.kind = {literal(kind)} AND p.person_id = {person}"
+    )
+
+
+def _resolved_history(published: str, name: str) -> str:
+    """The vault holds each person's values of today: a version from before one of them changed keeps its token."""
+    table = TABLES[name]
+    keys = ("connection", *table.key)
+    same = " AND ".join(f"now.{quoted(key)} = t.{quoted(key)}" for key in keys)
+    columns = [
+        f"CASE WHEN t.{quoted(column)} IS NOT DISTINCT FROM now.{quoted(column)} "
+        f"THEN f.{quoted(column)} ELSE t.{quoted(column)} END AS {quoted(column)}"
+        for column in (*table.forms, *table.extras)
+    ]
+    same_full = " AND ".join(f"f.{quoted(key)} = t.{quoted(key)}" for key in keys)
+    return (
+        f"SELECT t.* REPLACE ({', '.join(columns)}) FROM {published} AS t "
+        f"LEFT JOIN published.{quoted(name)} AS now ON {same} LEFT JOIN ({_view(name)}) AS f ON {same_full}"
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from duckdb import DuckDBPyConnection
 
 from partner_pipelines.warehouse.gone_statements import count_gone_statement, mark_gone_statement
+from partner_pipelines.warehouse.history import end_versions
 from partner_pipelines.warehouse.listings import Listing, last_listing_started
 from partner_pipelines.warehouse.parameters import Value, execute, moments
 from partner_pipelines.warehouse.schema import note_change
@@ -65,6 +66,7 @@ def mark_gone(database: DuckDBPyConnection, listing: Listing) -> GoneRows:
     if not candidates or unclear or too_many_gone(candidates, total):
         return GoneRows(0, candidates, total, unclear)
     execute(database, mark_gone_statement(listing.table, names))
+    end_versions(database, listing.table)
     note_change(database)
     return GoneRows(candidates, candidates, total)
 

@@ -19,6 +19,7 @@ from partner_pipelines.state.versions import refuse_newer_landed
 from partner_pipelines.warehouse import statements
 from partner_pipelines.warehouse.connection import Session, Warehouse
 from partner_pipelines.warehouse.gone_statements import mark_absent_statement, mark_gone_with_parent_statement
+from partner_pipelines.warehouse.history import end_versions, record_versions
 from partner_pipelines.warehouse.memory_file import memory_file
 from partner_pipelines.warehouse.parameters import Value, bind, execute, moments
 from partner_pipelines.warehouse.schema import note_change
@@ -172,11 +173,12 @@ def _merge_table(database: DuckDBPyConnection, name: str, *, partial: bool = Fal
     execute(database, statements.merged_statement(name, partial=partial))
     counted = execute(
         database,
-        "SELECT count(*) FILTER (is_new), "
+        "SELECT count(*) FILTER (is_new), count(*) FILTER (is_changed), "
         "count(*) FILTER (is_changed AND (changed_before < $run OR changed_before > $latest)), count(*) FROM merged",
     ).fetchone()
     assert counted is not None
-    inserted, updated, rows = counted
+    inserted, changed, updated, rows = counted
+    record_versions(database, name, inserted=inserted, changed=changed)
     execute(database, statements.insert_statement(name) if inserted == rows else statements.merge_statement(name))
     return TableChanges(inserted=inserted, updated=updated)
 
@@ -196,6 +198,8 @@ def _mark_gone(database: DuckDBPyConnection) -> Counter[str]:
     for name, statement in steps:
         found = execute(database, statement).fetchone()
         deleted[name] += int(found[0]) if found else 0
+    for name in +deleted:
+        end_versions(database, name)
     return deleted
 
 

@@ -12,14 +12,15 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from partner_pipelines.errors import NewerSchemaError
+from partner_pipelines.warehouse.history import begin_history, history_statements
 from partner_pipelines.warehouse.marts import mart_statements
 from partner_pipelines.warehouse.parameters import execute
 from partner_pipelines.warehouse.sql_files import sql
 from partner_pipelines.warehouse.statements import create_statements, quoted
 from partner_pipelines.warehouse.tables import TABLES
 
-SCHEMA = 1
-MIGRATIONS: dict[int, Callable[[DuckDBPyConnection], None]] = {}
+SCHEMA = 2
+MIGRATIONS: dict[int, Callable[[DuckDBPyConnection], None]] = {1: begin_history}
 """What brings a database of schema N to N+1. New tables and columns need none: they are added by themselves, without
 NOT NULL, where `_statements` names them."""
 
@@ -119,7 +120,7 @@ def _statements() -> tuple[str, ...]:
         )
     )
     tables = (statement for table in TABLES.values() for statement in create_statements(table))
-    return (*own, *tables, *mart_statements())
+    return (*own, *tables, *history_statements(), *mart_statements())
 
 
 @lru_cache(maxsize=1)

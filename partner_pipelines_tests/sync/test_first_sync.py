@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+PLACES = ["history.properties.address", "openmoove.properties.address"]
+
+
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program, Synced]]:
     """A program that has synced everything once."""
@@ -103,7 +106,7 @@ def test_no_personal_value_is_published(after_first: Program) -> None:
     values = personal_values(after_first)
     # The search finds what is there: an address, whole and as a part of a text
     some_row = after_first.sandbox.rows("openmoove_properties")[0]
-    assert places_of({some_row["address"]}, texts) == ["openmoove.properties.address"]
+    assert sorted(places_of({some_row["address"]}, texts)) == PLACES
     assert places_of({"+447700900999"}, {"x.y": {"call +447700900999, please"}}) == ["x.y"]
     assert len(values) > 100
     assert places_of(values, texts) == []

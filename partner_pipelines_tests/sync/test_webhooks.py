@@ -87,6 +87,23 @@ def test_a_milestones_payload_reaches_its_row_and_empties_nothing(synced: Progra
     assert row["content_hash"] != before["content_hash"]
 
 
+def test_all_that_is_told_of_a_milestone_at_once_are_versions_of_it(synced: Program) -> None:
+    step = _open_milestone(synced)
+    moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)
+    told = [moment + timedelta(seconds=seconds) for seconds in (0, 2, 4)]
+    for at, name in zip(told, ("First", "Second", "Second"), strict=True):
+        receive(
+            synced, body(MILESTONE, step["property_id"], at, milestone={"id": step["id"], "name": name}), at=at + LATER
+        )
+    apply(synced)
+    where = f"property_id = {step['property_id']} AND id = {step['id']}"
+    found = synced.query(f"SELECT name, valid_from, valid_to FROM history.milestones WHERE {where} ORDER BY valid_from")
+    first, second, third = [(row["name"], row["valid_from"], row["valid_to"]) for row in found]
+    assert first == (step["name"], step["fetched_at"], second[1])
+    assert (second[0], third[0], third[2]) == ("First", "Second", None)
+    assert first[1] < second[1] < second[2] == third[1]
+
+
 def test_what_is_told_is_asked_and_nothing_else(synced: Program, sandbox: SandboxProcess) -> None:
     step = _open_milestone(synced)
     others = [row["id"] for row in sandbox.rows("openmoove_properties") if row["id"] != step["property_id"]][:2]

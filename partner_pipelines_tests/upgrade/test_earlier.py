@@ -55,6 +55,17 @@ def test_every_value_is_the_partners(upgraded: Upgraded) -> None:
     assert differences(upgraded.program, tables) == []
 
 
+def test_the_history_begins_with_what_is_there_and_goes_on(upgraded: Upgraded) -> None:
+    """That commit kept none. What was landed then changes rows of twelve properties."""
+    for table in ("resman.units", "resman.leads", "openmoove.properties", "openmoove.milestones"):
+        history = f"history.{table.partition('.')[2]}"
+        living = upgraded.program.column(f"SELECT content_hash FROM {table} WHERE deleted_at IS NULL ORDER BY ALL")
+        current = f"SELECT content_hash FROM {history} WHERE valid_to IS NULL ORDER BY ALL"
+        assert upgraded.program.column(current) == living
+    first = upgraded.program.column("SELECT count(DISTINCT id) FROM history.properties WHERE valid_to IS NOT NULL")
+    assert 0 < first[0] <= 12
+
+
 def test_what_was_landed_then_is_merged_now(upgraded: Upgraded) -> None:
     """By the milestones' calls: some details are looked at again, by chance."""
     assert list((upgraded.data / "state" / "landing").glob("*/*.jsonl")) == []

@@ -62,7 +62,7 @@ def _scopes(data: Path) -> Path:
 def _warehouse(data: Path) -> Path:
     path = data / "warehouse" / "working.duckdb"
     with closing(duckdb.connect(path)) as database:
-        database.execute("UPDATE internal.meta SET value = '2' WHERE name = 'schema'")
+        database.execute("UPDATE internal.meta SET value = '99' WHERE name = 'schema'")
     return path
 
 

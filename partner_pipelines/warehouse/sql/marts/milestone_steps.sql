@@ -1,0 +1,68 @@
+-- One row per milestone of a living property: when it could begin, how long it took, who is responsible.
+-- Source: openmoove.milestones, openmoove.properties, openmoove.team_members.
+CREATE OR REPLACE VIEW marts.milestone_steps AS
+WITH team AS (
+    SELECT
+        connection, property_id, max(firm) FILTER (role = 'conveyancer') AS conveyancer_firm,
+        max(name) FILTER (role = 'conveyancer') AS conveyancer_name, bool_or(role = 'conveyancer') AS has_conveyancer,
+        max(firm) FILTER (role = 'estate_agent') AS agent_firm, max(name) FILTER (role = 'estate_agent') AS agent_name,
+        bool_or(role = 'estate_agent') AS has_agent
+    FROM openmoove.team_members
+    WHERE deleted_at IS NULL AND role IN ('conveyancer', 'estate_agent')
+    GROUP BY ALL
+), steps AS (
+    SELECT
+        milestones.connection, milestones.property_id, milestones.id AS milestone_id, milestones.name,
+        milestones."order" AS place, coalesce(milestones.completed, false) AS completed,
+        CASE WHEN milestones.completed THEN milestones.completed_at END AS completed_at, milestones.due_date,
+        properties.address, properties.postcode, properties.sale_method, properties.created_at,
+        milestones.name IS NULL OR NOT regexp_matches(lower(milestones.name), 'instruction|marketing|offer|viewing|valuation') AS is_legal
+    FROM openmoove.milestones AS milestones
+    JOIN openmoove.properties AS properties
+        ON properties.connection = milestones.connection AND properties.id = milestones.property_id
+    WHERE milestones.deleted_at IS NULL AND properties.deleted_at IS NULL
+), begun AS (
+    SELECT
+        *, coalesce(
+            max(completed_at) OVER (
+                PARTITION BY connection, property_id ORDER BY place, milestone_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ),
+            created_at
+        ) AS begun_at
+    FROM steps
+)
+SELECT
+    begun.connection, begun.property_id, address, postcode, sale_method, milestone_id, begun.name, place, begun_at,
+    completed, completed_at, due_date,
+    greatest(epoch(completed_at) - epoch(begun_at), 0) / 86400 AS days,
+    coalesce(NOT completed AND due_date < now(), false) AS overdue,
+    CASE
+        WHEN is_legal AND has_conveyancer THEN 'conveyancer' WHEN has_agent THEN 'estate_agent'
+        WHEN has_conveyancer THEN 'conveyancer'
+    END AS responsible_role,
+    CASE responsible_role WHEN 'conveyancer' THEN conveyancer_firm WHEN 'estate_agent' THEN agent_firm END AS responsible_firm,
+    CASE responsible_role WHEN 'conveyancer' THEN conveyancer_name WHEN 'estate_agent' THEN agent_name END AS responsible_name,
+    conveyancer_firm, agent_firm
+FROM begun
+LEFT JOIN team ON team.connection = begun.connection AND team.property_id = begun.property_id;
+
+COMMENT ON VIEW marts.milestone_steps IS 'one row per milestone of a living property: when it could begin, how long it took, who is responsible. Source: openmoove.milestones, openmoove.properties, openmoove.team_members';
+COMMENT ON COLUMN marts.milestone_steps.connection IS 'The connection that reads the property [internal]';
+COMMENT ON COLUMN marts.milestone_steps.property_id IS 'OpenMoove''s property (openmoove.properties.id) [internal]';
+COMMENT ON COLUMN marts.milestone_steps.address IS 'Its address [public]';
+COMMENT ON COLUMN marts.milestone_steps.postcode IS 'Its postcode [public]';
+COMMENT ON COLUMN marts.milestone_steps.sale_method IS 'standard, modern_auction, secure_sale; open text [internal]';
+COMMENT ON COLUMN marts.milestone_steps.milestone_id IS 'OpenMoove''s milestone (openmoove.milestones.id) [internal]';
+COMMENT ON COLUMN marts.milestone_steps.name IS 'The step''s name [internal]';
+COMMENT ON COLUMN marts.milestone_steps.place IS 'Its place in the sale, from 1 [internal]';
+COMMENT ON COLUMN marts.milestone_steps.begun_at IS 'When the last of the steps before it was done; for the first, when the property was put on OpenMoove [internal]';
+COMMENT ON COLUMN marts.milestone_steps.completed IS 'Done [internal]';
+COMMENT ON COLUMN marts.milestone_steps.completed_at IS 'When it was done [internal]';
+COMMENT ON COLUMN marts.milestone_steps.due_date IS 'When it should be done [internal]';
+COMMENT ON COLUMN marts.milestone_steps.days IS 'Days from the begin to the end; 0 where it was done before its turn, null while it is open [internal]';
+COMMENT ON COLUMN marts.milestone_steps.overdue IS 'Not done, and the due date is past at the moment of the query [internal]';
+COMMENT ON COLUMN marts.milestone_steps.responsible_role IS 'conveyancer; estate_agent for instruction, marketing and offers, before legal work begins, and where there is no conveyancer [internal]';
+COMMENT ON COLUMN marts.milestone_steps.responsible_firm IS 'The firm of that professional [public]';
+COMMENT ON COLUMN marts.milestone_steps.responsible_name IS 'The name of that professional [personal; a token (name)]';
+COMMENT ON COLUMN marts.milestone_steps.conveyancer_firm IS 'The conveyancer''s firm [public]';
+COMMENT ON COLUMN marts.milestone_steps.agent_firm IS 'The estate agent''s firm [public]';
