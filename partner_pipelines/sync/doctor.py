@@ -28,7 +28,7 @@ from partner_pipelines.sync.house import House, open_house
 
 CHECK_SECONDS = 60.0
 CONNECTION_SECONDS = 45.0
-_QUICKLY = {
+_AT_MOST = {
     "operation_deadline_seconds": 10.0,
     "max_wait_seconds": 2.0,
     "connection_deadline_seconds": CONNECTION_SECONDS,
@@ -56,7 +56,8 @@ def examine(visit: Visit) -> Iterator[Finding]:
         UsageError: the data directory is another environment's or a newer version's: nothing is called.
         StoppedError: somebody asked it to end.
     """
-    settings = visit.settings.model_copy(update=_QUICKLY)
+    quickly = {name: min(most, getattr(visit.settings, name)) for name, most in _AT_MOST.items()}
+    settings = visit.settings.model_copy(update=quickly)
     data = DataDirectory(settings.data_dir)
     yield from _check_settings(visit)
     with ExitStack() as undo:

@@ -12,6 +12,7 @@ SECRETS = {
     "webhook secret": "whsec_zq3+/aGVsbG8=",
     "another client secret": "zq4 other&secret=+ü",
     "another API key": "om_zq5-key.of:another",
+    "password of the alerts": "zq7-alerts.password~1",
 }
 PEOPLE = {
     "lead's first name": "Zqlorabel",
@@ -37,6 +38,7 @@ PEOPLE = {
     "person in an unknown field": "Zqunknown Perßon",
     "person in an unknown field's name": "zqfield.person@canary.example",
     "person who is named by errors alone": "Zqechoed Nöbody",
+    "person whom webhooks name": "Zqhookella Ødelivery",
 }
 PLANTED = "zqplanted-where-nothing-may-be-missed"
 """Said on purpose where the search must find it: it shows that whatever else were said there would be found."""

@@ -1,7 +1,8 @@
 """The whole job with every failure that there is, as loud as it can be: what it leaves behind is to be searched.
 
-`run_job` syncs twice in one data directory: as `sync` does it, with a mistake in the program, then as Dagster's own
-command does it. DEBUG is on, Dagster keeps all Python logs and whatever the steps print.
+`run_job` syncs twice in one data directory: as `sync` does it, with webhooks that wait and a mistake in the program,
+then as Dagster's own command does it, pictures drawn. Somebody is notified; doctor and support bundles look at it.
+DEBUG is on, Dagster keeps all Python logs and whatever the steps print.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from partner_pipelines.defs.home import make_home
 from partner_pipelines.state.data_directory import open_data_directory
+from partner_pipelines_tests.alert_receiver import AlertReceiver
 from partner_pipelines_tests.hostile.proxy import HostileProxy, Request
 from partner_pipelines_tests.leaks.canaries import EMPLOYEES, LEADS, PROPERTY, REJECTED_PROPERTY, SECRETS
+from partner_pipelines_tests.leaks.deliveries import drop_deliveries
 from partner_pipelines_tests.leaks.echoing import PERSON, TOKEN, EchoingPartner, echo
 from partner_pipelines_tests.sandbox_process import SandboxProcess
 from partner_pipelines_tests.wire.certificates import Authority
@@ -39,7 +44,7 @@ compute_logs:
   config:
     base_dir: {base}
 """
-_IN_DAGSTER = 'key:"resman/leads" or key:"resman/employees" or key:"audit/*"'
+_IN_DAGSTER = 'key:"resman/leads" or key:"resman/employees" or key:"audit/*" or key:"marts/*"'
 _CONNECTIONS = """
 [[connections]]
 name = "good"
@@ -94,7 +99,7 @@ api_key = "env:OTHER_KEY"
 class Job:
     """What came of it. `sent`, `echoed`, `untrusted`: what the good, the echoing, the untrusted partner was asked.
 
-    `elsewhere`: what came to a host that nobody should ask.
+    `elsewhere`: what came to a host that nobody should ask. `notifications`: what whoever is to be notified was sent.
     """
 
     home: Path
@@ -106,6 +111,7 @@ class Job:
     echoed: list[bytes] = field(default_factory=list)
     elsewhere: list[bytes] = field(default_factory=list)
     untrusted: list[bytes] = field(default_factory=list)
+    notifications: list[str] = field(default_factory=list)
 
 
 class _Recording(HostileProxy):
@@ -143,7 +149,9 @@ def run_job(home: Path, certificates: Path) -> Job:
             "untrusted": untrusted.origin,
             "shut": f"http://127.0.0.1:{stack.enter_context(_taken_port())}",
         }
-        _run_all(job, _environ(home, certificates, origins))
+        alerts = stack.enter_context(AlertReceiver())
+        _run_all(job, _environ(home, certificates, origins, alerts.address))
+        job.notifications = [json.dumps(message) for message in alerts.messages]
         job.tokens = good.tokens | {TOKEN}
         job.echoed = echoing.requests
         job.sent, job.elsewhere, job.untrusted = good.requests, elsewhere.requests, untrusted.requests
@@ -158,22 +166,40 @@ def _run_all(job: Job, environ: Mapping[str, str]) -> None:
     config.write_text(
         before + after.partition("\n")[2].partition("\n")[2] + _LOUD_HOME.format(base=dagster_home / "storage")
     )
+    drop_deliveries(job.data / "webhooks" / "inbox")
     loud = (sys.executable, "-m", "partner_pipelines_tests.leaks.loud")
     ours = str(Path(sys.executable).with_name("partner-pipelines"))
     _run(job, "sync", {**environ, "LOUD_MISTAKE": "resman.employees"}, *loud, "sync", "--json")
     in_dagster = ("asset", "materialize", "--select", _IN_DAGSTER, "-m", "partner_pipelines.definitions")
     _run(job, "dagster", {**environ, "DAGSTER_HOME": str(dagster_home)}, *loud, "dagster", *in_dagster)
-    _run(
-        job,
-        "query",
-        environ,
-        ours,
-        "query",
-        "FROM resman.leads",
-        "--format",
-        "json",
-    )
-    _run(job, "verify", environ, ours, "audit", "verify")
+    looks = {
+        "doctor": (*loud, "doctor", "--json"),
+        "query": (ours, "query", "FROM resman.leads", "--format", "json"),
+        **{f"show {operation}": (ours, "audit", "show", one) for operation, one in _calls_to_show(job).items()},
+        "verify": (ours, "audit", "verify"),
+    }
+    with ThreadPoolExecutor(2) as pool:  # none of them waits for another
+        for done in [pool.submit(_run, job, name, environ, *command) for name, command in looks.items()]:
+            done.result()
+
+
+def records(job: Job) -> list[dict[str, Any]]:
+    """The whole trail."""
+    return [
+        {"segment": segment.stem, **json.loads(line)}
+        for segment in (job.data / "audit" / "segments").glob("*.jsonl")
+        for line in segment.read_text().splitlines()
+    ]
+
+
+def _calls_to_show(job: Job) -> dict[str, str]:
+    """The last one of those whose addresses and bodies hold most of what must not be shown, by operation."""
+    return {
+        record["operation"]: f"{record['segment']}-{record['n']}"
+        for record in records(job)
+        if record["kind"] == "intent" and record["connection"] == "echoing"
+        if record["operation"] in ("request_token", "list_documents")
+    }
 
 
 def _run(job: Job, name: str, environ: Mapping[str, str], *command: str) -> None:
@@ -191,7 +217,7 @@ def _run(job: Job, name: str, environ: Mapping[str, str], *command: str) -> None
     job.outputs[f"{name}, complaints"] = finished.stderr.decode()
 
 
-def _environ(home: Path, certificates: Path, origins: Mapping[str, str]) -> dict[str, str]:
+def _environ(home: Path, certificates: Path, origins: Mapping[str, str], alerts: str) -> dict[str, str]:
     file = certificates / "connections.toml"
     file.write_text(_CONNECTIONS.format_map(origins))
     (home / "tmp").mkdir()
@@ -206,6 +232,8 @@ def _environ(home: Path, certificates: Path, origins: Mapping[str, str]) -> dict
         "GOOD_KEY": SECRETS["API key"],
         "OTHER_KEY": SECRETS["another API key"],
         "WEBHOOK_SECRET": SECRETS["webhook secret"],
+        "ALERTS": alerts.replace("://", f"://bell:{SECRETS['password of the alerts']}@"),
+        **{f"PARTNER_ALERTS_{audience}": "env:ALERTS" for audience in ("SYSTEM", "ADMIN", "INTEGRATION")},
         "HOME": str(home),
         "TMPDIR": str(home / "tmp"),
         "PYTHONPATH": str(ROOT),

@@ -3,8 +3,9 @@
     python -m partner_pipelines_tests.leaks.loud sync --json
     python -m partner_pipelines_tests.leaks.loud dagster asset materialize …
 
-Within the steps it says PLANTED on every channel that there is. With LOUD_MISTAKE=TABLE the table's rows meet a mistake
-in the program: an exception that nobody expects, with the row in its words, raised while another one is handled.
+Within the steps it says PLANTED on every channel that there is, and every word that is drawn into a picture. With
+LOUD_MISTAKE=TABLE the table's rows meet a mistake in the program: an exception that nobody expects, with the row in its
+words, raised while another one is handled.
 """
 
 from __future__ import annotations
@@ -44,6 +45,19 @@ def _plant() -> None:
     resman._sync_connection = planted
 
 
+def _read_pictures() -> None:
+    """Their words are pixels in Dagster's storage: here they are said before they are drawn."""
+    drawing: Any = importlib.import_module("partner_pipelines.pictures.drawing")
+    as_png = drawing.as_png
+
+    def read(figure: Any) -> Any:
+        words = [artist.get_text() for artist in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
+        sys.stdout.write(f"drawn: {words}\n")
+        return as_png(figure)
+
+    drawing.as_png = read
+
+
 def _make_a_mistake(table: str) -> None:
     resman: Any = importlib.import_module("partner_pipelines.sync.resman")
     land_list = resman.land_list
@@ -66,7 +80,9 @@ def _stumble(words: str) -> NoReturn:
 
 def main() -> NoReturn:
     _speak_up()
-    _plant()
+    if sys.argv[1] != "doctor":
+        _plant()
+        _read_pictures()
     if table := os.environ.get("LOUD_MISTAKE"):
         _make_a_mistake(table)
     if sys.argv[1] == "dagster":

@@ -4,7 +4,7 @@ search = Search([Canary("a lead's e-mail", "zq7.lead@canary.example"), …])
 assert search.tree(data_dir, {"state/vault/*": {"a lead's e-mail"}}) == []
 
 Strings in a DuckDB file are compressed, so every column of every table is read as text; a database is searched as bytes
-too, for what is left of deleted rows. What is packed (gzip, zlib) is unpacked first.
+too, for what is left of deleted rows. What is packed (gzip, zlib) is unpacked first, and so are the texts of pictures.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ GZIP_OR_ZLIB = 47
 _BEGINNING = 6
 _BLOCK = 2**20
 _SQLITE_MAGIC = b"SQLite format 3\x00"
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_PICTURE = re.compile(rb"data:image/png;base64,([A-Za-z0-9+/]+=*)")
 _NO_DIGITS = re.compile(r"[^0-9]")
 _DIGITS_OF_A_PHONE = 9
 _DUCKDB_MAGIC = (8, b"DUCK")
@@ -114,6 +116,7 @@ class Search:
     def text(self, text: str | bytes, place: str = "") -> list[Leak]:
         """The canaries in a text, each in one of its forms. Upper and lower case do not count, but in base64."""
         content = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+        content += _texts_of_pictures(content)
         found = {**dict(self._exact.found_in(content)), **dict(self._folded.found_in(content.lower()))}
         return sorted(Leak(place, name, form) for name, form in found.items())
 
@@ -205,6 +208,25 @@ def _unpacked(content: bytes) -> bytes:
         return zlib.decompressobj(GZIP_OR_ZLIB).decompress(content)
     except zlib.error:
         return b""
+
+
+def _texts_of_pictures(content: bytes) -> bytes:
+    """What PNG pictures that stand in a text, as Dagster's pages show them, say beside their pixels."""
+    whole = (found[: len(found) // 4 * 4] for found in _PICTURE.findall(content))  # a page of a database may cut it
+    pictures = map(base64.b64decode, whole)
+    return b"\n".join(text for picture in pictures for text in _texts_of_png(picture))
+
+
+def _texts_of_png(picture: bytes) -> Iterator[bytes]:
+    """The data of every chunk but the pixels', packed or not (PNG 5.3: length, type, data, checksum)."""
+    place = len(_PNG_MAGIC)
+    while place + 12 <= len(picture):
+        length = int.from_bytes(picture[place : place + 4], "big")
+        kind, data = picture[place + 4 : place + 8], picture[place + 8 : place + 8 + length]
+        if kind != b"IDAT":
+            yield data
+            yield from filter(None, (_unpacked(data[at + 1 :]) for at in range(len(data)) if data[at] == 0))
+        place += 12 + length
 
 
 def _forms(value: str) -> Iterator[tuple[str, bytes, bool]]:

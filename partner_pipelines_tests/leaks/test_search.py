@@ -175,3 +175,19 @@ def test_what_may_stand_in_a_place_may_stand_there_alone(tmp_path: Path) -> None
     assert SEARCH.tree(tmp_path, {"state/tokens/*": {"name"}}) != []
     plant_in_text(tmp_path / "state" / "vault" / "log", [KINDS["API key"]])
     assert {leak.canary for leak in SEARCH.tree(tmp_path, allowed)} == {"API key"}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("value", KINDS.values(), ids=KINDS)
+def test_what_a_picture_says_beside_its_pixels_is_found(value: str, packed: bool, tmp_path: Path) -> None:
+    """As Dagster's storage has pictures: base64 in JSON in a cell."""
+    said = b"\0".join([b"Comment", b"\0" + zlib.compress(value.encode())] if packed else [b"Comment", value.encode()])
+    chunk = len(said).to_bytes(4, "big") + (b"zTXt" if packed else b"tEXt") + said
+    picture = b"\x89PNG\r\n\x1a\n" + chunk + zlib.crc32(chunk[4:]).to_bytes(4, "big")
+    event = json.dumps({"md": f"![picture](data:image/png;base64,{base64.b64encode(picture).decode()})"})
+    with closing(sqlite3.connect(tmp_path / "index.db")) as database:
+        database.execute("CREATE TABLE event_logs (event TEXT)")
+        database.execute("INSERT INTO event_logs VALUES (?)", [event])
+        database.commit()
+    name = next(name for name in KINDS if KINDS[name] == value)
+    assert {leak.canary for leak in SEARCH.tree(tmp_path)} == {name}

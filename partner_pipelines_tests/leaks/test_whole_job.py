@@ -9,16 +9,20 @@ import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from partner_pipelines_tests.leaks.canaries import PEOPLE, PLANTED, SECRETS, canaries
-from partner_pipelines_tests.leaks.job import Job, run_job
+from partner_pipelines_tests.leaks.job import Job, records, run_job
 from partner_pipelines_tests.leaks.search import Canary, Leak, Search, unexpected
 
 VAULT = "data/state/vault/*"
-ALLOWED = {VAULT: set(PEOPLE), "data/state/tokens/*": {"access token"}}
+DEAD_LETTERS = "data/webhooks/dead_letter/*"
+ALLOWED = {
+    VAULT: set(PEOPLE),
+    "data/state/tokens/*": {"access token"},
+    DEAD_LETTERS: {"person whom webhooks name"},
+}
 # Sent to the program by answers that are errors, or to it alone: it never has to keep them
 NEVER_KEPT = {"person who is named by errors alone", "seller's phone as E.164"}
 
@@ -33,7 +37,8 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
 def found(job: Job) -> list[Leak]:
     """Everything that stands anywhere, the places included where it may stand."""
     search = Search([*canaries(*job.tokens), Canary("planted", PLANTED)])
-    said = [leak for name, text in job.outputs.items() for leak in search.text(text, name)]
+    words = {**job.outputs, **{f"notification {number}": text for number, text in enumerate(job.notifications)}}
+    said = [leak for name, text in words.items() for leak in search.text(text, name)]
     return said + search.tree(job.home)
 
 
@@ -107,15 +112,26 @@ def test_the_answers_went_wrong_in_every_way(job: Job) -> None:
 
 
 def _told(job: Job) -> set[tuple[int | None, str]]:
-    return {(record["status"], record["outcome"]) for record in _records(job) if record["kind"] == "outcome"}
+    return {(record["status"], record["outcome"]) for record in records(job) if record["kind"] == "outcome"}
 
 
-def _records(job: Job) -> list[dict[str, Any]]:
-    return [
-        json.loads(line)
-        for segment in (job.data / "audit" / "segments").glob("*.jsonl")
-        for line in segment.read_text().splitlines()
-    ]
+def test_webhooks_notifications_pictures_doctor_and_bundles_were_there_to_be_searched(
+    job: Job, found: list[Leak]
+) -> None:
+    assert {leak.canary for leak in found if Path(leak.file).match(DEAD_LETTERS)} == {"person whom webhooks name"}
+    assert list((job.data / "webhooks" / "archive").rglob("*.jsonl*"))
+    assert len(job.notifications) >= 3
+    with closing(sqlite3.connect(job.data / "dagster" / "history" / "runs" / "index.db")) as database:
+        ((pictures,),) = database.execute("SELECT count(*) FROM event_logs WHERE event LIKE '%image/png;base64%'")
+    assert pictures >= 2
+    drawn = [line for line in job.outputs["dagster, output"].splitlines() if line.startswith("drawn: ")]
+    assert any("south" in line for line in drawn)
+    doctor = json.loads(job.outputs["doctor, output"].splitlines()[-1])
+    names = {check["name"] for check in doctor["checks"] if check["state"] == "red"}
+    assert {"TLS", "refusing: credentials", "echoing: endpoint", "shut: endpoint", "untrusted: endpoint"} <= names
+    for operation in ("request_token", "list_documents"):
+        assert job.statuses[f"show {operation}"] == 0
+        assert f"operation: {operation}" in job.outputs[f"show {operation}, output"]
 
 
 def test_dagster_kept_the_mistake_without_its_words(job: Job) -> None:
