@@ -6,12 +6,15 @@ Where personal values may stand, and tokens: "Files" in interface.md, "What is w
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from partner_pipelines_tests.cli.program import made_once
 from partner_pipelines_tests.leaks.canaries import PEOPLE, PLANTED, SECRETS, canaries
 from partner_pipelines_tests.leaks.job import Job, records, run_job
 from partner_pipelines_tests.leaks.search import Canary, Leak, Search, unexpected
@@ -28,14 +31,34 @@ NEVER_KEPT = {"person who is named by errors alone", "seller's phone as E.164"}
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
-    """Two loud runs, some twenty seconds: one job for all that is searched."""
-    return run_job(tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("outside"))
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, list[Leak]]:
+    """Two loud runs, some forty seconds: one job for all that is searched, and for all processes of the tests."""
+    root = tmp_path_factory.getbasetemp()
+    shared = made_once((root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "whole-job", _make)
+    job, found = pickle.loads((shared / "found.pickle").read_bytes())  # noqa: S301 - our own
+    return job, found
 
 
 @pytest.fixture(scope="module")
-def found(job: Job) -> list[Leak]:
+def job(searched: tuple[Job, list[Leak]]) -> Job:
+    return searched[0]
+
+
+@pytest.fixture(scope="module")
+def found(searched: tuple[Job, list[Leak]]) -> list[Leak]:
     """Everything that stands anywhere, the places included where it may stand."""
+    return searched[1]
+
+
+def _make(shared: Path) -> None:
+    home, outside = shared / "home", shared / "outside"
+    home.mkdir(parents=True)
+    outside.mkdir()
+    job = run_job(home, outside)
+    (shared / "found.pickle").write_bytes(pickle.dumps((job, _search(job))))
+
+
+def _search(job: Job) -> list[Leak]:
     search = Search([*canaries(*job.tokens), Canary("planted", PLANTED)])
     words = {**job.outputs, **{f"notification {number}": text for number, text in enumerate(job.notifications)}}
     said = [leak for name, text in words.items() for leak in search.text(text, name)]
