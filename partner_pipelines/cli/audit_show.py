@@ -59,7 +59,7 @@ def bundle_of(call: RecordedCall) -> dict[str, Any]:
         "sent_at": intent["started_at"],
         "headers": {
             "Accept": "application/json",
-            "User-Agent": f"partner_pipelines/{call.version}",
+            "User-Agent": f"partner-pipelines/{call.version}",
             "X-Request-ID": call.request_id,
             _PROOF.get(intent["partner"], "Authorization"): "(not kept)",
         },

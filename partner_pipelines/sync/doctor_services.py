@@ -45,13 +45,12 @@ def _last_run(data: DataDirectory) -> datetime | None:
 
 def check_receiver(settings: Settings, data: DataDirectory) -> Iterator[Finding]:
     """Whether deliveries are taken, by the receiver's own word in its heartbeat. Raises StateError."""
-    if not settings.openmoove:
-        return
-    if not settings.webhook_secrets:
-        yield found("receiver_unset", "OPENMOOVE_WEBHOOK_SECRETS is not set")
     last = Heartbeat(data.webhooks).last()
-    for connection in settings.webhook_secrets:
-        yield _of_receiver(connection, last.get(connection), settings)
+    for name in dict.fromkeys([*(connection.name for connection in settings.openmoove), *settings.webhook_secrets]):
+        if name in settings.webhook_secrets:
+            yield _of_receiver(name, last.get(name), settings)
+        else:
+            yield found("receiver_unset", "no secret is set (OPENMOOVE_WEBHOOK_SECRETS)", name)
 
 
 def _of_receiver(connection: str, last: datetime | None, settings: Settings) -> Finding:

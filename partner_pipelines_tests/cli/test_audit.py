@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from partner_pipelines import __version__
 from partner_pipelines.state.audit_trail import AuditTrail
 from partner_pipelines_tests.cli.finished_demo import FinishedDemo
 from partner_pipelines_tests.cli.program import Program, only_line
@@ -57,6 +58,7 @@ def test_one_call_is_shown_as_a_support_bundle_with_its_attempts_and_what_was_no
     bundle = json.loads(reader.run("audit", "show", row["request_id"], "--json").stdout)
     assert (bundle["request_id"], bundle["answer"]["status"]) == (row["request_id"], 200)
     assert bundle["headers"]["Authorization"] == "(not kept)"
+    assert bundle["headers"]["User-Agent"] == f"partner-pipelines/{__version__}"
     assert bundle["attempts"] == [f"1. {row['request_id']}: 200"]
     assert "secrets are never written down" in bundle["not_kept"][0]
     # A token request's body holds the client's secret

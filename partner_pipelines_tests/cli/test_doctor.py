@@ -169,12 +169,25 @@ def test_a_directory_that_cannot_be_written_is_red_and_no_request_leaves(
     program.place.chmod(0o500)
     seen = last_request(sandbox)
     report = doctor(program, before=MODES_HOLD)
+    alone = doctor(program, before=MODES_HOLD, RESMAN_BASE_URL="", OPENMOOVE_BASE_URL="")
     program.place.chmod(0o700)
-    assert report.status == 1
-    assert report.states["data directory"] == ["red"]
+    assert report.status == alone.status == 1
+    assert report.states["data directory"] == alone.states["data directory"] == ["red"]
+    assert alone.states["settings"] == ["yellow", "green"]  # no sandbox can be had, and that is said
     assert sandbox.log(since=seen) == []
-    own = doctor(program)  # mended
-    assert own.states["data directory"] == ["green"]
+    assert doctor(program).states["data directory"] == ["green"]  # mended
+
+
+def test_for_another_commands_sandbox_nobody_waits(program: Program) -> None:
+    lock = program.place / "state" / "sandbox" / "lock"
+    for directory in reversed((lock.parent, lock.parent.parent, program.place)):
+        directory.mkdir(0o700)
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        report = doctor(program)
+    assert (report.status, report.states["settings"]) == (0, ["yellow", "green"])
+    assert "another command has a sandbox" in report.says["settings"]
+    assert not any(name.startswith(("resman", "openmoove")) for name in report.states)
 
 
 @pytest.fixture

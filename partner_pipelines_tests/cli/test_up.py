@@ -47,7 +47,9 @@ def test_killed_it_leaves_nobody_and_the_next_one_serves_lends_its_sandbox_and_e
         assert {run["runId"]: run["status"] for run in _runs(port)}[run_id] in ("CANCELED", "FAILURE")
         with _no_other_sandbox(program):
             synced = program.run(*UNITS)
+            examined = program.run("doctor", "--json")
         assert synced.returncode == 0, synced.stderr
+        _all_is_served(examined)
         second = program.run("up", "--port", str(_free_port()))
         assert second.returncode == 2
         assert "serves" in only_line(second)
@@ -60,10 +62,20 @@ def test_killed_it_leaves_nobody_and_the_next_one_serves_lends_its_sandbox_and_e
     assert not (program.place / "state" / "sandbox.json").exists()
 
 
+def _all_is_served(examined: subprocess.CompletedProcess[str]) -> None:
+    """As doctor sees it."""
+    assert examined.returncode == 0, examined.stdout + examined.stderr
+    checks = {check["name"]: check for check in json.loads(examined.stdout.splitlines()[-1])["checks"]}
+    assert "`up` is at work" in checks["up"]["says"]
+    for name in ("up", "openmoove: receiver", "schedules"):
+        assert checks[name]["state"] == "green", checks[name]
+
+
 def _start_own_sandboxes_with(program: Program, options: list[str]) -> None:
     """Sandboxes that commands start here for themselves have these options, as those after a demo have the demo's."""
     kept = program.place / "state" / "sandbox"
-    kept.mkdir(parents=True, mode=0o700, exist_ok=True)
+    for directory in (program.place, kept.parent, kept):  # as the program makes them
+        directory.mkdir(0o755 if directory == program.place else 0o700, exist_ok=True)
     (kept / "options.json").write_text(json.dumps(options))
 
 

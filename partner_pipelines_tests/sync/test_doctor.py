@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from partner_pipelines.partners.tls_look import NoCertificate, look_at_certificate
 from partner_pipelines.settings import load_settings
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.stop import StopSignal
@@ -75,7 +77,7 @@ def test_where_nobody_listens_the_address_and_the_setting_are_named(tmp_path: Pa
     assert "nobody listens there" in of(findings, "resman: token endpoint").says
     assert "RESMAN_TOKEN_URL" in of(findings, "resman: token endpoint").says
     assert "OPENMOOVE_BASE_URL" in of(findings, "openmoove: endpoint").says
-    assert of(findings, "receiver").state == "yellow"
+    assert of(findings, "openmoove: receiver").state == "yellow"
     assert of(findings, "schedules").state == "yellow"
     assert "leads_every_15_minutes" in of(findings, "schedules").says
 
@@ -114,3 +116,12 @@ def test_of_a_long_trail_a_missing_segment_and_a_change_in_the_newest_are_found(
     lines = newest.read_bytes().split(b"\n")
     newest.write_bytes(b"\n".join([*lines[:3], lines[3].replace(b"200", b"201"), *lines[4:]]))
     assert trail_of(long).says.startswith(f"{newest.stem} line 4: its hash does not follow")
+
+
+def test_a_server_that_never_ends_its_handshake_is_told_within_the_time_that_it_has() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+        shown = look_at_certificate(url, None, seconds=0.2, partner="openmoove", operation="TLS")
+    assert isinstance(shown, NoCertificate)
+    assert not shown.is_refused
+    assert "in time" in shown.why
