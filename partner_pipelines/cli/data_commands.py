@@ -63,3 +63,14 @@ def backup(
     from partner_pipelines.cli.backup import run_backup
 
     run_backup(place, keep, as_json=as_json)
+
+
+def erase(
+    *,
+    email: Annotated[str, typer.Option(metavar="ADDRESS", help="Whose personal values go.")],
+    as_json: Json = False,
+) -> None:
+    """Erase a person from the vault, the outbox and dead letters; what comes later stores nothing of them."""
+    from partner_pipelines.cli.erase import run_erase
+
+    run_erase(email, as_json=as_json)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from partner_pipelines.clock import now
+from partner_pipelines.state.addresses import addresses_in, normal_email
 from partner_pipelines.state.outbox_file import next_revision, outbox_exists, outbox_transaction
 from partner_pipelines.state.process import ProcessIdentity, boot_id, current_process, seconds_since_boot
 
@@ -222,6 +223,22 @@ class Outbox:
             found = database.execute("SELECT connection, kind, state, count(*) FROM writes GROUP BY 1, 2, 3 ORDER BY 1")
             return {(row[0], row[1], row[2]): int(row[3]) for row in found}
 
+    def erase(self, address: str) -> int:
+        """No payload and no word of a partner's holds this e-mail address; how many writes lost theirs.
+
+        What waited is rejected: it is not sent. What was uncertain stays so, for a person.
+        """
+        if not outbox_exists(self._directory):
+            return 0
+        with outbox_transaction(self._directory) as database:
+            database.execute("PRAGMA secure_delete = ON")
+            found = database.execute(_KEPT).fetchall()
+            wanted = normal_email(address)
+            ids = [row["id"] for row in found if wanted in addresses_in(f"{row['payload']} {row['field_errors']}")]
+            if ids:
+                database.execute(_ERASE, (next_revision(database), _text(now()), json.dumps(ids)))
+            return len(ids)
+
     def forget_payloads(self, before: datetime) -> int:
         """What was done before this time keeps no person's data: its payload and the partner's words; how many."""
         if not outbox_exists(self._directory):
@@ -267,6 +284,15 @@ _RESTED = """
 _FORGET = """
 UPDATE writes SET payload = NULL, field_errors = NULL, revision = ?
 WHERE state IN ('created', 'updated', 'unchanged', 'rejected') AND finished_at < ? AND payload IS NOT NULL
+"""
+_KEPT = "SELECT id, payload, field_errors FROM writes WHERE payload IS NOT NULL OR field_errors IS NOT NULL"
+_ERASE = """
+UPDATE writes SET
+    payload = NULL, field_errors = NULL, revision = ?1, due = NULL,
+    reason = iif(state = 'queued', 'the person was erased before it was sent', reason),
+    finished_at = iif(state = 'queued', ?2, finished_at),
+    state = iif(state = 'queued', 'rejected', state)
+WHERE id IN (SELECT value FROM json_each(?3))
 """
 _INSERT = """
 INSERT INTO writes (

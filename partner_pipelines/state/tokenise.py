@@ -18,7 +18,8 @@ from typing import Any
 import orjson
 
 from partner_pipelines.models.fields import TokenForm
-from partner_pipelines.state.vault import VaultRow
+from partner_pipelines.state.addresses import normal_email
+from partner_pipelines.state.vault_row import VaultRow
 
 HIDDEN_NAME = "!"
 """Stands in the vault between the column of unknown fields and the token of a name that may be a person's address.
@@ -105,11 +106,6 @@ class Tokeniser:
     def _make(self, form: TokenForm, text: str) -> str:
         message = f"{form}\0{text}".encode("utf-8", "surrogatepass")
         return f"{form}_{hmac.digest(self._key, message, 'sha256').hex()[:_TOKEN_DIGITS]}"
-
-
-def normal_email(value: str) -> str:
-    """Equal for spellings of one address that differ in case and outer blanks only."""
-    return value.strip().casefold()
 
 
 def normal_phone(value: str, region: str) -> str:

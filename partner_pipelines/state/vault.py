@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 from partner_pipelines.clock import latest_proof, now
 from partner_pipelines.errors import NewerSchemaError, StateError
+from partner_pipelines.state.erased import Erased, Erasure
 from partner_pipelines.state.files import PRIVATE_FILE, locked, make_directory, state_errors, sync_directory
+from partner_pipelines.state.vault_row import VaultRow
 
-SCHEMA = 1
+__all__ = ["Vault", "VaultRow", "copy_database"]
+
+SCHEMA = 2
 
 _CREATE = """
 CREATE TABLE person_values (
@@ -32,6 +35,18 @@ CREATE TABLE person_values (
     as_of      TEXT NOT NULL,
     PRIMARY KEY (connection, kind, person_id, field)
 ) WITHOUT ROWID
+"""
+_CREATE_ERASED = """
+CREATE TABLE erased (
+    address   TEXT PRIMARY KEY,
+    erased_at TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE erased_persons (
+    connection TEXT NOT NULL,
+    kind       TEXT NOT NULL,
+    person_id  TEXT NOT NULL,
+    PRIMARY KEY (connection, kind, person_id)
+) WITHOUT ROWID;
 """
 # What is equal is not written, so that a sync without news costs no sync of the disk; what is older never wins, unless
 # what is there was stamped by a clock that was ahead.
@@ -52,36 +67,24 @@ WHERE connection = ? AND kind = ? AND person_id IN (SELECT value FROM json_each(
 """
 
 
-class VaultRow(NamedTuple):
-    """One value of one person. `kind` is the table's name; `value` None means that the partner has none any more.
-
-    `as_of` is when the partner was asked: of two values the later one stays.
-    """
-
-    connection: str
-    kind: str
-    person_id: str
-    field: str
-    value: str | None
-    as_of: datetime
-
-    def __repr__(self) -> str:
-        """Everything but the value."""
-        return f"VaultRow({self.connection!r}, {self.kind!r}, {self.person_id!r}, {self.field!r}, …)"
-
-
 class Vault:
     """The vault of one data directory; for any number of processes and threads."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, key: bytes = b"") -> None:
         self._path = path
+        self._key = key
 
     def put(self, rows: Sequence[VaultRow]) -> None:
-        """The values survive power loss afterwards. Writes what differs only. Raises StateError."""
-        kept, gone = _parameters(rows)
-        if not kept and not gone:
+        """The values survive power loss afterwards. Writes what differs only. Raises StateError.
+
+        Of a person who was erased nothing is kept, whoever fetched it and when: the rows of one answer come together.
+        """
+        if not rows:
             return
         with self._opened() as database:
+            kept, gone = _parameters(Erased(database, self._key).without(rows))
+            if not kept and not gone:
+                return
             database.execute("BEGIN IMMEDIATE")
             database.executemany(_PUT, kept)
             database.executemany(_FORGET, gone)
@@ -103,6 +106,26 @@ class Vault:
             for person_id, name, value in database.execute(_PERSONS, (connection, kind, json.dumps(list(person_ids)))):
                 found.setdefault(person_id, {})[name] = value
         return found
+
+    def erase(self, address: str) -> Erasure:
+        """Nothing of the person with this e-mail address can be recovered from the file afterwards, nor comes back.
+
+        Every value of a row that holds the address goes with it. Raises StateError.
+        """
+        with self._opened() as database:
+            database.execute("BEGIN IMMEDIATE")
+            erasure = Erased(database, self._key).erase(address, _text(now()))
+            database.execute("COMMIT")
+            database.execute("VACUUM")
+        return erasure
+
+    def erased_among(self, addresses: Collection[str]) -> frozenset[str]:
+        """Those of the addresses whose persons were erased. Raises StateError."""
+        if not addresses or not self._exists():
+            return frozenset()
+        with self._opened() as database:
+            erased = Erased(database, self._key)
+            return frozenset(address for address in addresses if erased.knows(address))
 
     def copy_to(self, path: Path) -> None:
         """A copy of the vault stands in this new file, mode 0600. Raises StateError."""
@@ -171,10 +194,8 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
     (found,) = database.execute("PRAGMA user_version").fetchone()
     NewerSchemaError.check(path, found, SCHEMA)
     if found < SCHEMA:
-        database.execute("BEGIN IMMEDIATE")
-        database.execute(_CREATE)
-        database.execute(f"PRAGMA user_version = {SCHEMA:d}")
-        database.execute("COMMIT")
+        steps = (_CREATE + ";", _CREATE_ERASED)[found:]
+        database.executescript(f"BEGIN IMMEDIATE; {''.join(steps)} PRAGMA user_version = {SCHEMA:d}; COMMIT")
 
 
 @contextmanager

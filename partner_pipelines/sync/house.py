@@ -108,7 +108,7 @@ class House:
         self.revocations = Revocations(data.revocations)
         self.recorder = CountingRecorder(process_trail(settings, data), self.revocations)
         self.notifier = Notifier(data.incidents, addresses_of(settings), self.journal)
-        self.vault = Vault(data.vault)
+        self.vault = Vault(data.vault, data.key("personal"))
         self.landing = Landing(data.landing)
         self.warehouse = Warehouse(data)
         self.tokeniser = Tokeniser(data.key("personal"))

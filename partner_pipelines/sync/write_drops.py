@@ -28,8 +28,9 @@ def take_drops(house: House) -> QueueReport:
     for kind, path in list(waiting_files(house.data.outbox)):
         with locked(house.data.outbox / "drops.lock"):
             if path.exists():
-                _add(total, take_file(house, kind, path, "drop"))
-                _move(house.data.outbox, kind, path)
+                report = take_file(house, kind, path, "drop")
+                _add(total, report)
+                _move(house.data.outbox, kind, path, is_kept=not report.erased)
     return total
 
 
@@ -54,15 +55,19 @@ def _bad_lines(path: Path) -> Iterator[BadLines]:
         bad.close()
 
 
-def _move(outbox: Path, kind: str, path: Path) -> None:
+def _move(outbox: Path, kind: str, path: Path, *, is_kept: bool) -> None:
+    """The file and what names its bad lines; a file that names a person who was erased is not kept."""
     place = make_directory(outbox / DONE / kind)
     stamp = f"{now():%Y%m%dT%H%M%S%f}"
     bad = path.with_name(f"{path.name}.rejected.csv")
     with state_errors("move", path):
         if bad.exists():
             bad.rename(place / f"{stamp}-{bad.name}")
-        path.rename(place / f"{stamp}-{path.name}")
-        (place / f"{stamp}-{path.name}").chmod(0o600)
+        if is_kept:
+            path.chmod(0o600)
+            path.rename(place / f"{stamp}-{path.name}")
+        else:
+            path.unlink()
 
 
 def _add(total: QueueReport, one: QueueReport) -> None:

@@ -15,6 +15,7 @@ from partner_pipelines.sync.write_forecast import forecast
 from partner_pipelines.sync.write_known import known_items
 from partner_pipelines.sync.write_sending import newer
 
+ERASED = "This person was erased: nothing of them is stored or sent"
 PIECE = 500
 """How many lines are queued in one transaction."""
 
@@ -32,6 +33,7 @@ class QueueReport:
     unchanged: int = 0
     rejected: int = 0
     lines: int = 0
+    erased: int = 0
     forecast: Counter[State] = field(default_factory=Counter)
 
 
@@ -50,14 +52,12 @@ def queue_lines(
     """
     outbox, report = Outbox(house.data.outbox), QueueReport()
     for piece in _pieces(lines):
-        drafts: list[Draft] = []
-        for line in piece:
-            drafted = line if isinstance(line, BadLine) else drafting.draft(line)
-            if isinstance(drafted, BadLine):
-                report.rejected += 1
-                told_bad(drafted)
-            else:
-                drafts.append(drafted)
+        drafted = [line if isinstance(line, BadLine) else drafting.draft(line) for line in piece]
+        drafts, bad = _refuse_erased(house, drafted)
+        for one in bad:
+            report.rejected += 1
+            report.erased += ERASED in one.errors.get("email", ())
+            told_bad(one)
         report.lines += len(piece)
         if dry:
             report.forecast.update(forecast(house, drafts))
@@ -70,6 +70,26 @@ def queue_lines(
             told(report.lines)
         house.stop.wait(0)
     return report
+
+
+def _refuse_erased(house: House, drafted: Sequence[Draft | BadLine]) -> tuple[list[Draft], list[BadLine]]:
+    """A person who was erased is neither stored nor told to a partner again."""
+    addresses = {address for one in drafted if isinstance(one, Draft) for address in _addresses(one)}
+    erased = house.vault.erased_among(addresses)
+    drafts: list[Draft] = []
+    bad: list[BadLine] = []
+    for one in drafted:
+        if isinstance(one, BadLine):
+            bad.append(one)
+        elif erased and any(address in erased for address in _addresses(one)):
+            bad.append(BadLine(one.line or 0, {"email": [ERASED]}))
+        else:
+            drafts.append(one)
+    return drafts, bad
+
+
+def _addresses(draft: Draft) -> Iterator[str]:
+    return (value for name, value in draft.payload.items() if name.endswith("email") and isinstance(value, str))
 
 
 def _put(house: House, outbox: Outbox, drafts: Sequence[Draft]) -> list[Queued]:

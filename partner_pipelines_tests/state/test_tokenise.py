@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from partner_pipelines.models.fields import TokenForm
-from partner_pipelines.state.tokenise import Place, Tokeniser, normal_email, normal_phone, raw_json
+from partner_pipelines.state.addresses import normal_email
+from partner_pipelines.state.tokenise import Place, Tokeniser, normal_phone, raw_json
 
 KEY = bytes(range(32))
 AS_OF = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -1,0 +1,32 @@
+"""`erase --email ADDRESS`: a person is erased, and a proof without the address is left."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import typer
+
+from partner_pipelines.cli.places import existing_data, place_settings, refuse_newer_data
+from partner_pipelines.settings import load_settings, read_environment
+from partner_pipelines.state.stop import StopSignal
+from partner_pipelines.sync.erase import erase_person
+from partner_pipelines.sync.house import open_house
+
+
+def run_erase(address: str, *, as_json: bool) -> None:
+    """Erases and prints what went. Raises UsageError, StateError."""
+    refuse_newer_data()
+    existing_data(place_settings())
+    stop = StopSignal()
+    with stop.on_signals(), open_house(load_settings(read_environment()), run_id=None, stop=stop) as house:
+        report = erase_person(house, address)
+    again = "" if report.first_time else " (erased before: what came since, if anything)"
+    typer.echo(
+        f"erased{again}: {report.values:,} personal values of {report.persons:,} rows, {report.writes:,} writes, "
+        f"{report.dead_letters:,} dead letters, {report.files:,} files"
+    )
+    typer.echo(f"the record of it names {report.subject}, a keyed hash: see the trail's event `erasure`")
+    typer.echo("Backups that were made before hold the person still: remove them when their time has come.")
+    if as_json:
+        typer.echo(json.dumps({"success": True, **asdict(report)}))

@@ -1,0 +1,105 @@
+"""A person is erased: from the vault, the outbox, dead letters and dropped files; tables keep tokens that fit nobody.
+
+Source: resman_handshake.md, "Privacy Considerations". docs/privacy.md says what this reaches and what it cannot.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from partner_pipelines.clock import now
+from partner_pipelines.errors import UsageError
+from partner_pipelines.partners.writes.checks import RefusedValueError, email
+from partner_pipelines.state.addresses import addresses_in, normal_email
+from partner_pipelines.state.dead_letters import DeadLetter, DeadLetters
+from partner_pipelines.state.files import state_errors
+from partner_pipelines.state.outbox import Outbox
+from partner_pipelines.state.webhook_envelope import EnvelopeError, read_envelope
+from partner_pipelines.sync.house import House
+from partner_pipelines.sync.webhooks import apply_webhooks
+from partner_pipelines.warehouse.publish import publish
+from partner_pipelines.warehouse.webhooks import end_dead_letters
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureReport:
+    """What went. `subject` is a keyed hash of the address: the proof names it, and nobody can read it back.
+
+    `persons`: rows of the partners' that held the address, each with all its personal `values`.
+    """
+
+    subject: str
+    persons: int
+    values: int
+    writes: int
+    dead_letters: int
+    files: int
+    first_time: bool
+
+
+def erase_person(house: House, address: str) -> ErasureReport:
+    """Nothing of the person with this address is in the data directory, and no later sync, webhook or push brings it.
+
+    Raises UsageError for what is no address, StateError; called again, it goes on where it was broken off.
+    """
+    try:
+        wanted = normal_email(email(address))
+    except RefusedValueError:
+        raise UsageError("what was given with --email is no e-mail address") from None
+    # What waits is applied first: afterwards the memory of the erased keeps it out
+    erasure = house.vault.erase(wanted)
+    apply_webhooks(house)
+    writes = Outbox(house.data.outbox).erase(wanted)
+    letters = _drop_letters(house, wanted)
+    files = sum(1 for path in _files_that_name(house.data.outbox, wanted) if _remove(path))
+    report = ErasureReport(erasure.subject, erasure.persons, erasure.values, writes, letters, files, erasure.first_time)
+    house.journal("erasure", {**asdict(report), "at": now()})
+    return report
+
+
+def _drop_letters(house: House, wanted: str) -> int:
+    letters = DeadLetters(house.data.webhooks)
+    found = [letter for letter in letters.all() if _names(letter, wanted)]
+    if found:
+        with house.warehouse.writing() as database:
+            end_dead_letters(database, [letter.id for letter in found], "dropped")
+        publish(house.warehouse)
+    for letter in found:
+        letters.drop(letter)
+    return len(found)
+
+
+def _names(letter: DeadLetter, wanted: str) -> bool:
+    """The letter's body, or the file itself where it is no envelope, holds the address."""
+    with state_errors("read", letter.path):
+        content = letter.path.read_bytes()
+    try:
+        body = read_envelope(content).body
+    except EnvelopeError:
+        body = b""
+    return any(wanted in addresses_in(part.decode("utf-8", "replace")) for part in (content, body))
+
+
+def _files_that_name(outbox: Path, wanted: str) -> Iterator[Path]:
+    """Files of writes that were taken, or lie ready: whole files go, for a line of them cannot be taken out safely."""
+    with state_errors("read", outbox):
+        for path in sorted(outbox.glob("**/*")):
+            if path.is_file() and path.parent != outbox and _holds(path, wanted):
+                yield path
+
+
+def _holds(path: Path, wanted: str) -> bool:
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (gzip.BadGzipFile, EOFError):
+        content = path.read_bytes()
+    return wanted in addresses_in(content.decode("utf-8", "replace"))
+
+
+def _remove(path: Path) -> bool:
+    with state_errors("remove", path):
+        path.unlink(missing_ok=True)
+    return True
