@@ -11,10 +11,14 @@ SCHEMA = "marts"
 
 @dataclass(frozen=True, slots=True)
 class Mart:
-    """One view, `marts.NAME`, in `sql/marts/NAME.sql`. `sources`: the tables and views that it reads."""
+    """One view, `marts.NAME`, in `sql/marts/NAME.sql`.
+
+    `sources`: the tables and views that it reads. `key`: the columns that tell its rows apart.
+    """
 
     name: str
     sources: tuple[str, ...]
+    key: tuple[str, ...]
 
     @property
     def table(self) -> str:
@@ -33,14 +37,16 @@ class Mart:
 
 
 MARTS = (
-    Mart("openmoove_property_freshness", ("openmoove.properties", "openmoove.milestones")),
-    Mart("openmoove_backlog", ("openmoove.properties",)),
-    Mart("openmoove_freshness", ("marts.openmoove_property_freshness", "marts.openmoove_backlog")),
-    Mart("api_calls_hourly", ("audit.api_calls",)),
-    Mart("api_health", ("audit.api_calls",)),
-    Mart("handshakes", ("audit.token_events",)),
-    Mart("scope_use", ("audit.scope_events", "audit.api_calls")),
-    Mart("budget_use", ("audit.api_calls",)),
+    Mart(
+        "openmoove_property_freshness", ("openmoove.properties", "openmoove.milestones"), ("connection", "property_id")
+    ),
+    Mart("openmoove_backlog", ("openmoove.properties",), ("connection", "reason")),
+    Mart("openmoove_freshness", ("marts.openmoove_property_freshness", "marts.openmoove_backlog"), ("connection",)),
+    Mart("api_calls_hourly", ("audit.api_calls",), ("connection", "hour", "operation", "reason")),
+    Mart("api_health", ("audit.api_calls",), ("connection", "window_name", "operation")),
+    Mart("handshakes", ("audit.token_events",), ("connection", "window_name")),
+    Mart("scope_use", ("audit.scope_events", "audit.api_calls"), ("connection", "scope")),
+    Mart("budget_use", ("audit.api_calls",), ("connection", "hour")),
 )
 """In the order in which they are made: a view may read those before it."""
 

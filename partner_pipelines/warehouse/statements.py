@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
+from partner_pipelines.models.fields import Privacy
 from partner_pipelines.warehouse.decompose import LINE_BYTES
 from partner_pipelines.warehouse.tables import (
     ABSENT,
@@ -96,7 +97,13 @@ def all_columns(table: Table) -> dict[str, tuple[str, str]]:
         columns[column.name] = (column.stored_type, f"{column.description} [{column.privacy.value}{token}]")
     columns |= {name: ("JSON", f"{EXTRAS[name]} [personal]") for name in table.extras}
     columns |= sight_columns(table)
-    return columns | {name: COMMON[name] for name in ("content_hash", "deleted_at", "first_seen_at", "changed_at")}
+    columns |= {name: COMMON[name] for name in ("content_hash", "deleted_at", "first_seen_at", "changed_at")}
+    return {name: (kind, _classed(words)) for name, (kind, words) in columns.items()}
+
+
+def _classed(words: str) -> str:
+    """With a privacy class: what the program adds to a row says nothing of persons, and names none itself."""
+    return words if words.endswith("]") else f"{words} [{Privacy.INTERNAL}]"
 
 
 def stored_columns(table: Table) -> dict[str, tuple[str, str]]:
