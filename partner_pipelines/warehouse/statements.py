@@ -97,8 +97,7 @@ def all_columns(table: Table) -> dict[str, tuple[str, str]]:
         columns[column.name] = (column.stored_type, f"{column.description} [{column.privacy.value}{token}]")
     columns |= {name: ("JSON", f"{EXTRAS[name]} [personal]") for name in table.extras}
     columns |= sight_columns(table)
-    columns |= {name: COMMON[name] for name in ("content_hash", "deleted_at", "first_seen_at", "changed_at")}
-    return {name: (kind, _classed(words)) for name, (kind, words) in columns.items()}
+    return columns | {name: COMMON[name] for name in ("content_hash", "deleted_at", "first_seen_at", "changed_at")}
 
 
 def _classed(words: str) -> str:
@@ -108,7 +107,8 @@ def _classed(words: str) -> str:
 
 def stored_columns(table: Table) -> dict[str, tuple[str, str]]:
     """As `all_columns`, with those that no answer of a partner's gives."""
-    return all_columns(table) | (OUTBOX_ID if table.name in WRITTEN.values() else {})
+    columns = all_columns(table) | (OUTBOX_ID if table.name in WRITTEN.values() else {})
+    return {name: (kind, _classed(words)) for name, (kind, words) in columns.items()}
 
 
 def create_statements(table: Table) -> list[str]:

@@ -7,9 +7,9 @@ from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import ConsoleMessage, Page, Response
+from playwright.sync_api import ConsoleMessage, Page, Response, ViewportSize
 
-SIZE = {"width": 1440, "height": 900}
+SIZE: ViewportSize = {"width": 1440, "height": 900}
 TALL = 4000
 WAIT_MS = 90_000  # of whatever shall come; on a quiet machine it takes one or two seconds
 
@@ -42,6 +42,11 @@ class Window:
         """Each text is there, as a whole element's."""
         for text in texts:
             self.page.get_by_text(text, exact=True).filter(visible=True).first.wait_for()
+
+    def lists(self, *names: str) -> None:
+        """Each name is in a list that may shorten what it shows."""
+        for name in names:
+            self.page.get_by_text(name, exact=True).first.wait_for(state="attached")
 
     def is_settled(self) -> None:
         """Nothing says any more that it is loading, and no spinner turns."""

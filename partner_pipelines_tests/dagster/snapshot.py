@@ -29,7 +29,9 @@ def _asset(spec: dg.AssetSpec) -> dict[str, Any]:
 
 
 def _freshness(policy: object) -> dict[str, float]:
-    """In hours."""
+    """In hours; nothing where none is owed."""
+    if policy is None:
+        return {}
     assert isinstance(policy, TimeWindowFreshnessPolicy)
     warned = policy.warn_window
     assert warned is not None

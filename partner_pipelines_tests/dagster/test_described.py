@@ -14,6 +14,9 @@ from partner_pipelines.defs.schedules import REFRESHES, Refresh
 
 GROUPS = {"resman", "openmoove", "webhooks", "audit", "marts"}
 
+# Refreshed when somebody writes to a partner: no writes for a month is no fault
+WHEN_SOMETHING_COMES = {"audit/writes"}
+
 
 def test_every_asset_says_all_of_itself() -> None:
     checked = {key.asset_key for key in definitions().resolve_asset_graph().asset_check_keys}
@@ -28,7 +31,7 @@ def test_every_asset_says_all_of_itself() -> None:
         assert "duckdb" in spec.kinds, name
         assert spec.tags["personal_data"] in {"none", "as_tokens"}, name
         assert spec.metadata["dagster/table_name"] == ".".join(spec.key.path)
-        assert isinstance(spec.freshness_policy, TimeWindowFreshnessPolicy), name
+        assert isinstance(spec.freshness_policy, TimeWindowFreshnessPolicy) or name in WHEN_SOMETHING_COMES, name
         assert spec.key in checked, name
     assert {spec.group_name for spec in specs} == GROUPS
 
