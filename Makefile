@@ -23,11 +23,18 @@ up: install ## sandbox, Dagster's UI and daemon; Ctrl-C ends all of it
 	$(BIN)/partner-pipelines up
 
 test: install ## the tests that need nothing but this clone
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --ignore=partner_pipelines_tests/shared
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --ignore=partner_pipelines_tests/shared --ignore=partner_pipelines_tests/browser
 
 test-shared: install ## the tests on the real rows in ../shared/data
 	@test -d ../shared/data || { echo "make test-shared needs ../shared/data beside this clone; 'make test' does not"; exit 1; }
 	$(BIN)/python -m pytest partner_pipelines_tests/shared
+
+test-browser: install ## the tests in Chromium, on what `up` serves (needs Debian's chromium)
+	@test -x /usr/bin/chromium || { echo "make test-browser needs /usr/bin/chromium: apt-get install chromium"; exit 1; }
+	$(BIN)/python -m pytest partner_pipelines_tests/browser
+
+screenshots: export TEST_BROWSER_PICTURES = docs/images
+screenshots: test-browser ## the same, and its pictures go to docs/images
 
 check: install ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -47,4 +54,4 @@ bench: install ## speed and memory, as ratios against baselines of the same run
 lock: ## make the lock file anew (needs uv)
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --no-strip-extras --extra dev --quiet pyproject.toml -o requirements.lock
 
-.PHONY: help install demo up test test-shared check format bench lock
+.PHONY: help install demo up test test-shared test-browser screenshots check format bench lock

@@ -12,7 +12,7 @@ from partner_pipelines.defs.checks import CHECKS
 from partner_pipelines.defs.executors import EXECUTORS
 from partner_pipelines.defs.purge import build_purge_schedule, purge
 from partner_pipelines.defs.resources import PartnerHouse
-from partner_pipelines.defs.schedules import build_schedules
+from partner_pipelines.defs.schedules import build_schedules, with_freshness
 from partner_pipelines.defs.scopes import scopes_sensor
 from partner_pipelines.defs.sensors import dead_runs_are_failed, failures_are_told
 from partner_pipelines.defs.table_assets import WRITES
@@ -31,14 +31,17 @@ _tables = (
 
 defs = dg.Definitions(
     assets=[
-        *resman.ASSETS,
-        writes.writes,
-        webhooks.webhook_deliveries,
-        openmoove.openmoove_tables,
-        audit.api_calls,
-        history.history,
-        marts.marts,
-        audit.build_runs(_tables),
+        with_freshness(asset)
+        for asset in (
+            *resman.ASSETS,
+            writes.writes,
+            webhooks.webhook_deliveries,
+            openmoove.openmoove_tables,
+            audit.api_calls,
+            history.history,
+            marts.marts,
+            audit.build_runs(_tables),
+        )
     ],
     asset_checks=[
         *CHECKS,
@@ -50,6 +53,8 @@ defs = dg.Definitions(
         writes.every_rejection_has_a_reason,
         *marts.CHECKS,
         *mart_checks.CHECKS,
+        *audit.CHECKS,
+        *history.CHECKS,
     ],
     jobs=[
         purge,
@@ -60,6 +65,7 @@ defs = dg.Definitions(
         webhooks.drift_job,
         openmoove.idle_job,
         marts.marts_job,
+        audit.daily_job,
     ],
     schedules=[
         *build_schedules(_settings.timezone),

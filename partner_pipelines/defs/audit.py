@@ -15,6 +15,7 @@ import dagster as dg
 from dagster._core.definitions.composition import MappedInputPlaceholder  # no public name for a mapped fan-in
 
 from partner_pipelines.defs.columns import described_columns
+from partner_pipelines.defs.known_by import build_key_checks, key_check
 from partner_pipelines.defs.published import published_columns
 from partner_pipelines.defs.resources import PartnerHouse, current_data, sentences_only
 from partner_pipelines.defs.run_record import RunRecord, record_run, run_record
@@ -32,23 +33,36 @@ _COLUMNS = "dagster/column_schema"
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """One table of records. `personal`: how it holds what is personal."""
+    """One table of records. `key`: what tells them apart. `personal`: how it holds what is personal."""
 
     grain: str
+    key: tuple[str, ...]
     source: str = 'the audit trail, docs/design.md, "The trail\'s format"'
     personal: str = "none"
 
 
 _TOKENS = "One row per thing that happened to ResMan's access tokens: requested, issued, refused, …; never a token"
 _RECORDS = {
-    CALLS: _Record("One row per attempt at a call of a partner's API"),
-    "audit.token_events": _Record(_TOKENS),
-    "audit.scope_events": _Record("One row per scope that ResMan granted or withdrew"),
+    CALLS: _Record("One row per attempt at a call of a partner's API", ("request_id",)),
+    "audit.token_events": _Record(_TOKENS, ("segment", "line")),
+    "audit.scope_events": _Record("One row per scope that ResMan granted or withdrew", ("event_id",)),
     "audit.rejected_records": _Record(
-        "One row per connection, table and row that does not validate", "the partners' answers", "as_tokens"
+        "One row per connection, table and row that does not validate",
+        ("connection", "table_name", "raw"),
+        "the partners' answers",
+        "as_tokens",
     ),
 }
 TABLES = tuple(_RECORDS)
+_KEYS = {table: record.key for table, record in _RECORDS.items()} | {RUNS: ("run_id",)}
+CHECKS = (build_key_checks("audit__keys", _KEYS),)
+DAILY_CHECKS = tuple(map(key_check, _KEYS))
+"""They read whole tables that only grow: once a day, and not in syncs."""
+daily_job = dg.define_asset_job(
+    "judge_audit_tables",
+    selection=dg.AssetSelection.checks(*DAILY_CHECKS),
+    description="Looks whether every call, event and run stands in the audit tables once.",
+)
 
 
 def _record_spec(table: str) -> dg.AssetSpec:

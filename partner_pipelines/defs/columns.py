@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import dagster as dg
 
+from partner_pipelines.defs.run_report import asset_key
 from partner_pipelines.warehouse.statements import stored_columns
 from partner_pipelines.warehouse.tables import Table
 
@@ -24,7 +25,19 @@ def described_columns(columns: Mapping[str, tuple[str, str]]) -> dg.TableSchema:
     return dg.TableSchema(columns=[_column(name, kind, words) for name, (kind, words) in columns.items()])
 
 
+def column_lineage(
+    origins: Mapping[str, Collection[tuple[str, str]]], tables: Collection[str]
+) -> dg.TableColumnLineage:
+    """Which columns of which assets a column is made of. `origins`: (table, column) by column; `tables`: the assets."""
+    return dg.TableColumnLineage(
+        {
+            name: [dg.TableColumnDep(asset_key(table), column) for table, column in sorted(found) if table in tables]
+            for name, found in origins.items()
+        }
+    )
+
+
 def _column(name: str, kind: str, words: str) -> dg.TableColumn:
     stated = _CLASS.search(words)
-    tags = {key: value for key, value in stated.groupdict().items() if value} if stated else {"privacy": "internal"}
+    tags = {key: value for key, value in stated.groupdict().items() if value} if stated else {}
     return dg.TableColumn(name=name, type=kind, description=_CLASS.sub("", words), tags=tags)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from partner_pipelines.defs.known_by import build_key_checks
 from partner_pipelines.defs.marts import facts_of
 from partner_pipelines.defs.resources import current_data, sentences_only
 from partner_pipelines.defs.run_report import asset_key
@@ -41,3 +42,11 @@ def history(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[
             with sentences_only(context):
                 metadata = facts_of(current_data(), table)
             yield dg.MaterializeResult(asset_key=asset_key(table), metadata=metadata)
+
+
+CHECKS = [
+    build_key_checks(
+        "history__keys",
+        {name: ("connection", *PARTNER_TABLES[table].key, "valid_from") for table, name in HISTORY.items()},
+    )
+]

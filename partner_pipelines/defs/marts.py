@@ -1,15 +1,16 @@
 """The marts as assets. They are views, always as new as the tables: a materialization looks at them and draws."""
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
-from partner_pipelines.defs.audit import RUNS
-from partner_pipelines.defs.columns import described_columns
-from partner_pipelines.defs.published import published_columns, query, query_each
+from partner_pipelines.defs.audit import DAILY_CHECKS, RUNS
+from partner_pipelines.defs.columns import column_lineage, described_columns
+from partner_pipelines.defs.known_by import build_key_checks
+from partner_pipelines.defs.published import published_columns, published_lineage, query, query_each
 from partner_pipelines.defs.resources import current_data, current_settings, sentences_only
 from partner_pipelines.defs.run_report import ROWS, asset_key
 from partner_pipelines.defs.table_assets import OWNERS
@@ -30,7 +31,7 @@ def _spec(mart: Mart) -> dg.AssetSpec:
         asset_key(mart.table),
         group_name=GROUP,
         description=(
-            f"{mart.grain.capitalize()}.\n\nSource: {', '.join(mart.sources)}.\n\n"
+            f"{mart.grain}.\n\nSource: {', '.join(mart.sources)}.\n\n"
             "Refresh: a view, as new as the tables; its picture is drawn every hour."
         ),
         owners=OWNERS,
@@ -50,17 +51,24 @@ def marts(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[No
         if asset_key(mart.table) not in context.selected_asset_keys:
             continue
         with sentences_only(context):
-            metadata = facts_of(data, mart.table)
+            metadata = facts_of(data, mart.table, mart.sources)
             if mart.table in _PICTURES:
                 metadata["picture"] = _shown(_PICTURES[mart.table](data))
         yield dg.MaterializeResult(asset_key=asset_key(mart.table), metadata=metadata)
 
 
-def facts_of(data: DataDirectory, table: str) -> dict[str, dg.MetadataValue]:
-    """How many rows a published table has, and its columns."""
+def facts_of(data: DataDirectory, table: str, sources: Sequence[str] = ()) -> dict[str, dg.MetadataValue]:
+    """How many rows a published table has, its columns, and for a view where they come from."""
     ((rows,),) = query(data, f"SELECT count(*) FROM {table}")  # noqa: S608 - a name of ours
     columns = described_columns(published_columns(data, table))
-    return {ROWS: dg.MetadataValue.int(rows), "dagster/column_schema": dg.MetadataValue.table_schema(columns)}
+    facts: dict[str, dg.MetadataValue] = {
+        ROWS: dg.MetadataValue.int(rows),
+        "dagster/column_schema": dg.MetadataValue.table_schema(columns),
+    }
+    if sources:
+        lineage = column_lineage(published_lineage(data, table), sources)
+        facts["dagster/column_lineage"] = dg.MetadataValue.column_lineage(lineage)
+    return facts
 
 
 def _shown(picture: bytes) -> dg.MetadataValue:
@@ -162,10 +170,15 @@ def _build_threshold_check(threshold: Threshold) -> dg.AssetChecksDefinition:
     return check
 
 
-CHECKS = [active_properties_are_fresh, *map(_build_threshold_check, THRESHOLDS)]
+CHECKS = [
+    active_properties_are_fresh,
+    *map(_build_threshold_check, THRESHOLDS),
+    build_key_checks("marts__keys", {mart.table: mart.key for mart in MARTS}),
+]
 
 marts_job = dg.define_asset_job(
     "draw_marts",
-    selection=dg.AssetSelection.assets(*map(asset_key, (*TABLES, *HISTORY.values(), RUNS))),
+    selection=dg.AssetSelection.assets(*map(asset_key, (*TABLES, *HISTORY.values(), RUNS)))
+    - dg.AssetSelection.checks(*DAILY_CHECKS),
     description="Looks at the marts, judges them, draws their pictures, and records the run.",
 )

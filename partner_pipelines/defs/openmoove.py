@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from partner_pipelines.defs.audit import RUNS
+from partner_pipelines.defs.audit import DAILY_CHECKS, RUNS
 from partner_pipelines.defs.resources import PartnerHouse
 from partner_pipelines.defs.run_report import REQUESTS, asset_key
 from partner_pipelines.defs.table_assets import WRITES, Event, report, sync_check_specs, table_spec
@@ -59,7 +59,7 @@ IDLE_CHECKS = (
 
 idle_job = dg.define_asset_job(
     "look_at_done_sales",
-    selection=dg.AssetSelection.assets(*map(asset_key, (*TABLES, RUNS))),
+    selection=dg.AssetSelection.assets(*map(asset_key, (*TABLES, RUNS))) - dg.AssetSelection.checks(*DAILY_CHECKS),
     tags={SCOPE: IDLE},
     description="Syncs OpenMoove, and looks at sales that are long done with half of the budget that is left.",
 )

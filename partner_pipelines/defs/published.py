@@ -41,6 +41,15 @@ def published_columns(data: DataDirectory, table: str) -> dict[str, tuple[str, s
     return {column: (kind, comment) for column, kind, comment in found}
 
 
+def published_lineage(data: DataDirectory, view: str) -> dict[str, frozenset[tuple[str, str]]]:
+    """(table, column) that each column of a published view is made of; nothing for a table."""
+    from partner_pipelines.warehouse.lineage import column_origins  # noqa: PLC0415 - DuckDB loads when it is needed
+    from partner_pipelines.warehouse.reading import published  # noqa: PLC0415 - as above
+
+    with published(data) as database:
+        return column_origins(database, view)
+
+
 def query(data: DataDirectory, sql: str) -> list[tuple[Any, ...]]:
     """The rows of one query. Raises UsageError (nothing is published yet), StateError."""
     (rows,) = query_each(data, [sql])

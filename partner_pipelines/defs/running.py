@@ -95,7 +95,7 @@ def run_sync(
 
 def select_assets(selection: str | None) -> frozenset[dg.AssetKey]:
     """The assets that a selection names, and the run's last step. Raises UsageError."""
-    graph = _definitions().resolve_asset_graph()
+    graph = definitions().resolve_asset_graph()
     if selection is None:
         # Marts are views: what a sync loads they show, whether somebody draws them or not; writes come if there are any
         return frozenset(graph.executable_asset_keys) - set(map(asset_key, (*history.TABLES, *marts.TABLES, WRITES)))
@@ -129,8 +129,8 @@ def _execute(
     idle: bool,
 ) -> Iterator[dg.DagsterEvent]:
     job = _job(settings)
-    checks = {key for key in _definitions().resolve_asset_graph().asset_check_keys if key.asset_key in keys}
-    chosen = frozenset(checks if idle else checks.difference(IDLE_CHECKS))
+    checks = {key for key in definitions().resolve_asset_graph().asset_check_keys if key.asset_key in keys}
+    chosen = frozenset(checks.difference(audit.DAILY_CHECKS, () if idle else IDLE_CHECKS))
     run = create_selected_run(instance, job, run_id, keys, chosen, _QUIET, {SCOPE: IDLE} if idle else {})
     yield from execute_run_iterator(job, run, instance)
 
@@ -141,13 +141,14 @@ def _job(settings: Settings) -> IJob:
         return ReconstructableRepository.for_module(CODE_LOCATION, "defs").get_reconstructable_job(
             IMPLICIT_ASSET_JOB_NAME
         )
-    return InMemoryJob(_definitions().resolve_implicit_global_asset_job_def())
+    return InMemoryJob(definitions().resolve_implicit_global_asset_job_def())
 
 
-def _definitions() -> dg.Definitions:
-    definitions = importlib.import_module(CODE_LOCATION).defs
-    assert isinstance(definitions, dg.Definitions)
-    return definitions
+def definitions() -> dg.Definitions:
+    """All of them; loaded when they are first asked for."""
+    found = importlib.import_module(CODE_LOCATION).defs
+    assert isinstance(found, dg.Definitions)
+    return found
 
 
 @contextmanager

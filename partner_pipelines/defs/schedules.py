@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # no public name
 
 from partner_pipelines.defs import audit, marts, openmoove
 from partner_pipelines.defs.run_report import asset_key
+from partner_pipelines.warehouse.history_statements import HISTORY
 
 SWITCH = "PARTNER_PIPELINES_SCHEDULES"
 """`up` sets it to `running` for its code server: the schedules then run unless somebody stopped one in the UI."""
@@ -16,30 +19,44 @@ SWITCH = "PARTNER_PIPELINES_SCHEDULES"
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """One job and its schedule."""
+    """One job and its schedule. `every`: the longest time between two of its ticks."""
 
     job: str
     schedule: str
     tables: tuple[str, ...]
     cron: str
+    every: timedelta
     description: str
 
 
+_HOUR = timedelta(hours=1)
 REFRESHES = (
-    Refresh("refresh_units", "units_three_times_a_day", ("resman.units",), "0 6,14,20 * * *", "ResMan's units"),
-    Refresh("refresh_leads", "leads_every_15_minutes", ("resman.leads",), "*/15 * * * *", "ResMan's leads"),
-    Refresh("refresh_employees", "employees_daily", ("resman.employees",), "0 5 * * *", "ResMan's employees"),
-    Refresh("refresh_documents", "documents_hourly", ("resman.documents",), "20 * * * *", "ResMan's documents"),
-    Refresh("refresh_payments", "payments_hourly", ("resman.payments",), "25 * * * *", "ResMan's payments"),
-    Refresh("refresh_maintenance", "maintenance_hourly", ("resman.maintenance",), "30 * * * *", "ResMan's work orders"),
+    Refresh(
+        "refresh_units", "units_three_times_a_day", ("resman.units",), "0 6,14,20 * * *", 10 * _HOUR, "ResMan's units"
+    ),
+    Refresh("refresh_leads", "leads_every_15_minutes", ("resman.leads",), "*/15 * * * *", _HOUR / 4, "ResMan's leads"),
+    Refresh(
+        "refresh_employees", "employees_daily", ("resman.employees",), "0 5 * * *", 24 * _HOUR, "ResMan's employees"
+    ),
+    Refresh("refresh_documents", "documents_hourly", ("resman.documents",), "20 * * * *", _HOUR, "ResMan's documents"),
+    Refresh("refresh_payments", "payments_hourly", ("resman.payments",), "25 * * * *", _HOUR, "ResMan's payments"),
+    Refresh(
+        "refresh_maintenance",
+        "maintenance_hourly",
+        ("resman.maintenance",),
+        "30 * * * *",
+        _HOUR,
+        "ResMan's work orders",
+    ),
     Refresh(
         "refresh_openmoove",
         "openmoove_hourly",
         (openmoove.DELIVERIES, *openmoove.TABLES),
         "0 * * * *",
+        _HOUR,
         "OpenMoove's four tables",
     ),
-    Refresh("load_api_calls", "api_calls_hourly", audit.TABLES, "50 * * * *", "the audit trail"),
+    Refresh("load_api_calls", "api_calls_hourly", audit.TABLES, "50 * * * *", _HOUR, "the audit trail"),
 )
 
 
@@ -57,19 +74,39 @@ def default_sensor_status() -> dg.DefaultSensorStatus:
 def build_schedules(timezone: str) -> list[dg.ScheduleDefinition]:
     """A schedule for each job."""
     idle = "Looks at OpenMoove's sales that are long done, each once in 30 days."
+    judged = "Looks whether every call, event and run stands in the audit tables once."
     drawn = "Looks at the marts, judges them and draws their pictures."
     return [
         *(_schedule(refresh, timezone) for refresh in REFRESHES),
         _schedule_of(openmoove.idle_job, "done_sales_daily", "30 3 * * *", timezone, idle),
         _schedule_of(marts.marts_job, "marts_hourly", "10 * * * *", timezone, drawn),
+        _schedule_of(audit.daily_job, "audit_tables_daily", "15 4 * * *", timezone, judged),
     ]
+
+
+def freshness_policies() -> Iterator[tuple[dg.AssetKey, dg.FreshnessPolicy]]:
+    """When an asset is old: warned of when one refresh is missed, a failure when two are.
+
+    A table that is skipped (no scope, no credentials) has never been fresh and is not judged.
+    """
+    refreshed = [(refresh.tables, refresh.every) for refresh in REFRESHES]
+    for tables, every in (*refreshed, ((*marts.TABLES, *HISTORY.values(), audit.RUNS), _HOUR)):
+        for table in tables:
+            yield asset_key(table), dg.FreshnessPolicy.time_window(warn_window=2 * every, fail_window=3 * every)
+
+
+def with_freshness(assets: dg.AssetsDefinition) -> dg.AssetsDefinition:
+    """The assets, each with its policy. One that is refreshed only when something comes has none: nothing is owed."""
+    policies = dict(freshness_policies())
+    return assets.map_asset_specs(lambda spec: spec.replace_attributes(freshness_policy=policies.get(spec.key)))
 
 
 def _schedule(refresh: Refresh, timezone: str) -> dg.ScheduleDefinition:
     tables = (*refresh.tables, audit.RUNS)
     job = dg.define_asset_job(
         refresh.job,
-        selection=dg.AssetSelection.assets(*map(asset_key, tables)) - dg.AssetSelection.checks(*openmoove.IDLE_CHECKS),
+        selection=dg.AssetSelection.assets(*map(asset_key, tables))
+        - dg.AssetSelection.checks(*openmoove.IDLE_CHECKS, *audit.DAILY_CHECKS),
         description=f"Refreshes {refresh.description}, and records the run.",
     )
     return _schedule_of(job, refresh.schedule, refresh.cron, timezone, f"Refreshes {refresh.description}.")

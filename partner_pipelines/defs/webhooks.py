@@ -38,7 +38,7 @@ _DEAD = f"SELECT reason, count(*) FROM {DELIVERIES} WHERE state = 'dead_lettered
     specs=[
         dg.AssetSpec(
             asset_key(DELIVERIES),
-            group_name="audit",
+            group_name="webhooks",
             description=(
                 "One row per delivery of a webhook; refused ones counted a minute, source and reason.\n\n"
                 'Source: webhooks/inbox, openmoove_partner_api.md, "Webhooks".\n\n'

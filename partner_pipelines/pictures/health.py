@@ -85,7 +85,7 @@ def _finish(axes: Axes, days: Sequence[float]) -> None:
     if days:
         axes.set_xlim(min(days) - 1 / 24, max(days) + 1 / 24)
         axes.legend(frameon=False, loc="upper left", ncols=3)
-        locator = AutoDateLocator(tz="UTC", maxticks=6)  # type: ignore[no-untyped-call]  # matplotlib's, as the next
+        locator = AutoDateLocator(tz="UTC", minticks=2, maxticks=6)  # type: ignore[no-untyped-call]  # matplotlib's, as the next
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz="UTC"))  # type: ignore[no-untyped-call]
     else:

@@ -1,12 +1,8 @@
 """What must hold of the marts: each check gives the rows that offend, none where all is well."""
-# ruff: noqa: S608 - what is put into the text are names of ours
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from partner_pipelines.warehouse.marts import MARTS, Mart
-from partner_pipelines.warehouse.statements import quoted
 
 EXAMPLES = 20
 """How many offending rows a check shows."""
@@ -26,19 +22,7 @@ class MartCheck:
     is_error: bool = True
 
 
-def _one_row_a_key(mart: Mart) -> MartCheck:
-    assert mart.key is not None
-    key = ", ".join(map(quoted, ("connection", *mart.key)))
-    return MartCheck(
-        "one_row_a_key",
-        mart.table,
-        f"{mart.grain.partition(':')[0]}: no two rows have the same {key.replace(chr(34), '')}",
-        f"SELECT {key}, count(*) AS times FROM {mart.table} GROUP BY {key} HAVING count(*) > 1",
-    )
-
-
 MART_CHECKS = (
-    *(_one_row_a_key(mart) for mart in MARTS if mart.key is not None),
     MartCheck(
         "every_living_unit_counts_once",
         "marts.unit_availability",

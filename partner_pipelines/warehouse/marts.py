@@ -11,14 +11,14 @@ SCHEMA = "marts"
 
 @dataclass(frozen=True, slots=True)
 class Mart:
-    """One view, `marts.NAME`, in `sql/marts/NAME.sql`. `sources`: the tables and views that it reads.
+    """One view, `marts.NAME`, in `sql/marts/NAME.sql`.
 
-    `key`: the columns that name one row of it, after `connection`; None where nothing checks that.
+    `sources`: the tables and views that it reads. `key`: the columns that tell its rows apart.
     """
 
     name: str
     sources: tuple[str, ...]
-    key: tuple[str, ...] | None = None
+    key: tuple[str, ...]
 
     @property
     def table(self) -> str:
@@ -37,35 +37,48 @@ class Mart:
 
 
 MARTS = (
-    Mart("openmoove_property_freshness", ("openmoove.properties", "openmoove.milestones")),
-    Mart("openmoove_backlog", ("openmoove.properties",)),
-    Mart("openmoove_freshness", ("marts.openmoove_property_freshness", "marts.openmoove_backlog")),
-    Mart("api_calls_hourly", ("audit.api_calls",)),
-    Mart("api_health", ("audit.api_calls",)),
-    Mart("handshakes", ("audit.token_events",)),
-    Mart("scope_use", ("audit.scope_events", "audit.api_calls")),
-    Mart("budget_use", ("audit.api_calls",)),
+    Mart(
+        "openmoove_property_freshness", ("openmoove.properties", "openmoove.milestones"), ("connection", "property_id")
+    ),
+    Mart("openmoove_backlog", ("openmoove.properties",), ("connection", "reason")),
+    Mart("openmoove_freshness", ("marts.openmoove_property_freshness", "marts.openmoove_backlog"), ("connection",)),
+    Mart("api_calls_hourly", ("audit.api_calls",), ("connection", "hour", "operation", "reason")),
+    Mart("api_health", ("audit.api_calls",), ("connection", "window_name", "operation")),
+    Mart("handshakes", ("audit.token_events",), ("connection", "window_name")),
+    Mart("scope_use", ("audit.scope_events", "audit.api_calls"), ("connection", "scope")),
+    Mart("budget_use", ("audit.api_calls",), ("connection", "hour")),
     Mart(
         "partner_health",
         ("audit.api_calls", "marts.handshakes", "marts.budget_use", "marts.openmoove_freshness"),
-        (),
+        ("connection",),
     ),
-    Mart("unit_availability", ("resman.units", "history.units"), ("property_id", "floorplan")),
-    Mart("rent_history", ("history.units",), ("property_id", "day")),
-    Mart("lead_status_times", ("history.leads",), ("source", "property_id", "status")),
-    Mart("lead_funnel", ("resman.leads", "marts.lead_status_times"), ("source", "property_id")),
+    Mart("unit_availability", ("resman.units", "history.units"), ("connection", "property_id", "floorplan")),
+    Mart("rent_history", ("history.units",), ("connection", "property_id", "day")),
+    Mart("lead_status_times", ("history.leads",), ("connection", "source", "property_id", "status")),
+    Mart("lead_funnel", ("resman.leads", "marts.lead_status_times"), ("connection", "source", "property_id")),
     Mart(
         "milestone_steps",
         ("openmoove.milestones", "openmoove.properties", "openmoove.team_members"),
-        ("property_id", "milestone_id"),
+        ("connection", "property_id", "milestone_id"),
     ),
-    Mart("milestone_durations", ("marts.milestone_steps",), ("milestone", "sale_method", "conveyancer_firm")),
-    Mart("overdue_milestones", ("marts.milestone_steps",), ("property_id", "milestone_id")),
-    Mart("transaction_progress", ("marts.milestone_steps",), ("property_id",)),
+    Mart(
+        "milestone_durations",
+        ("marts.milestone_steps",),
+        ("connection", "milestone", "sale_method", "conveyancer_firm"),
+    ),
+    Mart("overdue_milestones", ("marts.milestone_steps",), ("connection", "property_id", "milestone_id")),
+    Mart(
+        "transaction_progress",
+        ("marts.milestone_steps",),
+        (
+            "connection",
+            "property_id",
+        ),
+    ),
     Mart(
         "team_workload",
         ("openmoove.team_members", "marts.milestone_steps"),
-        ("role", "firm", "professional_id"),
+        ("connection", "role", "firm", "professional_id"),
     ),
 )
 """In the order in which they are made: a view may read those before it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
+from partner_pipelines.models.fields import Privacy
 from partner_pipelines.warehouse.decompose import LINE_BYTES
 from partner_pipelines.warehouse.tables import (
     ABSENT,
@@ -99,9 +100,15 @@ def all_columns(table: Table) -> dict[str, tuple[str, str]]:
     return columns | {name: COMMON[name] for name in ("content_hash", "deleted_at", "first_seen_at", "changed_at")}
 
 
+def _classed(words: str) -> str:
+    """With a privacy class: what the program adds to a row says nothing of persons, and names none itself."""
+    return words if words.endswith("]") else f"{words} [{Privacy.INTERNAL}]"
+
+
 def stored_columns(table: Table) -> dict[str, tuple[str, str]]:
     """As `all_columns`, with those that no answer of a partner's gives."""
-    return all_columns(table) | (OUTBOX_ID if table.name in WRITTEN.values() else {})
+    columns = all_columns(table) | (OUTBOX_ID if table.name in WRITTEN.values() else {})
+    return {name: (kind, _classed(words)) for name, (kind, words) in columns.items()}
 
 
 def create_statements(table: Table) -> list[str]:

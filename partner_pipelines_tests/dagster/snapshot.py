@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy  # no public name
 
 from partner_pipelines.definitions import defs
 
@@ -19,9 +20,24 @@ def _asset(spec: dg.AssetSpec) -> dict[str, Any]:
         "owners": list(spec.owners),
         "description": spec.description,
         "deps": sorted(dep.asset_key.to_user_string() for dep in spec.deps),
+        "freshness": _freshness(spec.freshness_policy),
+        "tags": dict(sorted(spec.tags.items())),
         "table": spec.metadata.get("dagster/table_name"),
         "columns": len(schema.columns) if schema else 0,
         "personal": [column.name for column in schema.columns if _is_personal(column)] if schema else [],
+    }
+
+
+def _freshness(policy: object) -> dict[str, float]:
+    """In hours; nothing where none is owed."""
+    if policy is None:
+        return {}
+    assert isinstance(policy, TimeWindowFreshnessPolicy)
+    warned = policy.warn_window
+    assert warned is not None
+    return {
+        "warned after": warned.to_timedelta().total_seconds() / 3600,
+        "failed after": policy.fail_window.to_timedelta().total_seconds() / 3600,
     }
 
 
@@ -32,9 +48,17 @@ def _is_personal(column: dg.TableColumn) -> bool:
 def _schedule(schedule: dg.ScheduleDefinition) -> dict[str, Any]:
     return {
         "job": schedule.job_name,
+        "description": schedule.description,
         "cron": schedule.cron_schedule,
         "timezone": schedule.execution_timezone,
         "status": schedule.default_status.name,
+    }
+
+
+def _job(job: dg.JobDefinition) -> dict[str, Any]:
+    return {
+        "description": job.description,
+        "assets": sorted(key.to_user_string() for key in job.asset_layer.executable_asset_keys),
     }
 
 
@@ -45,13 +69,16 @@ def snapshot() -> dict[str, Any]:
     specs = defs.resolve_all_asset_specs()
     return {
         "assets": {spec.key.to_user_string(): _asset(spec) for spec in specs},
-        "checks": sorted(f"{key.asset_key.to_user_string()}: {key.name}" for key in graph.asset_check_keys),
-        "jobs": {
-            job.name: sorted(key.to_user_string() for key in job.asset_layer.executable_asset_keys)
-            for job in repository.get_all_jobs()
+        "checks": {
+            f"{key.asset_key.to_user_string()}: {key.name}": graph.get_check_spec(key).description
+            for key in graph.asset_check_keys
         },
+        "jobs": {job.name: _job(job) for job in repository.get_all_jobs()},
         "schedules": {schedule.name: _schedule(schedule) for schedule in repository.schedule_defs},
-        "sensors": {sensor.name: sensor.default_status.name for sensor in repository.sensor_defs},
+        "sensors": {
+            sensor.name: {"status": sensor.default_status.name, "description": sensor.description}
+            for sensor in repository.sensor_defs
+        },
     }
 
 

@@ -10,14 +10,24 @@ import dagster as dg
 import pytest
 
 from partner_pipelines.defs.home import open_instance
-from partner_pipelines.defs.running import run_sync
+from partner_pipelines.defs.running import definitions, run_sync
 from partner_pipelines.settings import Settings, load_settings
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.stop import StopSignal
 from partner_pipelines.warehouse.marts import MARTS
 from partner_pipelines_tests.alert_receiver import AlertReceiver
+from partner_pipelines_tests.dagster.conftest import published
 from partner_pipelines_tests.sandbox_process import SandboxProcess
 
+# Without their scopes, and without a write
+_NOT_LOADED = {dg.AssetKey(path) for path in (["resman", "payments"], ["resman", "maintenance"], ["audit", "writes"])}
+_BARE = """
+    SELECT schema_name || '.' || table_name, '' FROM duckdb_tables() WHERE comment IS NULL AND NOT internal
+    UNION ALL
+    SELECT schema_name || '.' || view_name, '' FROM duckdb_views() WHERE comment IS NULL AND NOT internal
+    UNION ALL
+    SELECT schema_name || '.' || table_name, column_name FROM duckdb_columns() WHERE comment IS NULL AND NOT internal
+"""
 FRESHNESS = dg.AssetKey(["marts", "openmoove_freshness"])
 
 
@@ -43,8 +53,34 @@ def fresh(instance: dg.DagsterInstance) -> dg.AssetCheckEvaluation:
     return record.event.dagster_event.asset_check_evaluation_data
 
 
+def assert_shown_whole(instance: dg.DagsterInstance) -> None:
+    """Every asset that has rows says how many, what its columns are, and, a mart, which columns they are made of."""
+    for spec in definitions().resolve_all_asset_specs():
+        if spec.key in _NOT_LOADED:
+            continue
+        name, told = spec.key.to_user_string(), materialized(instance, spec.key)
+        assert isinstance(told["dagster/row_count"].value, int), name
+        schema = {**spec.metadata, **{key: value.value for key, value in told.items()}}["dagster/column_schema"]
+        assert isinstance(schema, dg.TableSchema)
+        for column in schema.columns:
+            assert column.description, (name, column.name)
+            assert column.tags["privacy"] in {"public", "internal", "personal"}, (name, column.name)
+        if spec.group_name == "marts":
+            lineage = told["dagster/column_lineage"].value
+            assert isinstance(lineage, dg.TableColumnLineage)
+            assert lineage.deps_by_column.keys() == {column.name for column in schema.columns}, name
+    assert _origins(instance, "api_health", "latency_ms_p95") == [("audit/api_calls", "latency_ms")]
+    assert _origins(instance, "openmoove_property_freshness", "property_id") == [("openmoove/properties", "id")]
+
+
+def _origins(instance: dg.DagsterInstance, mart: str, column: str) -> list[tuple[str, str]]:
+    lineage = materialized(instance, dg.AssetKey(["marts", mart]))["dagster/column_lineage"].value
+    assert isinstance(lineage, dg.TableColumnLineage)
+    return [(one.asset_key.to_user_string(), one.column_name) for one in lineage.deps_by_column[column]]
+
+
 def test_a_sync_leaves_them_out_and_their_own_run_counts_draws_and_judges(
-    settings: Settings, instance: dg.DagsterInstance, environ: dict[str, str]
+    settings: Settings, instance: dg.DagsterInstance, environ: dict[str, str], data: DataDirectory
 ) -> None:
     synced = run_sync(settings, stop=StopSignal())
     assert synced.success
@@ -65,6 +101,8 @@ def test_a_sync_leaves_them_out_and_their_own_run_counts_draws_and_judges(
     assert all(column.description for column in schema.columns)
     assert "picture" in materialized(instance, dg.AssetKey(["marts", "api_health"]))
     assert fresh(instance).passed
+    assert_shown_whole(instance)
+    assert published(data, _BARE) == [], "every table, view and column has a comment that any client shows"
 
     # The data are some seconds old: younger than none of them is
     strict = load_settings({**environ, "OPENMOOVE_FRESH_WITHIN": "0"})

@@ -34,6 +34,7 @@ from partner_pipelines_tests.docs.settings_page import settings_page
 
 README = ROOT / "README.md"
 QUERIES = [command for command in commands(README) if command.startswith(f"{PROGRAM} query")]
+PICTURES = sorted((ROOT / "docs" / "images").iterdir())
 # Options of other programs that a page names
 OF_OTHERS = {"--no-sandbox"}
 
@@ -154,13 +155,14 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert link.startswith("https://") or (page.parent / link.partition("#")[0]).exists(), link
 
 
-def test_the_picture_is_one_that_a_page_can_show() -> None:
-    data = (ROOT / "docs" / "images" / "asset-graph.png").read_bytes()
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
+def test_a_picture_is_shown_by_a_page_and_has_a_size_that_it_can_show(picture: Path) -> None:
+    shown = {(page.parent / link).resolve() for page in PAGES for link in links(page)}
+    assert picture in shown
+    data = picture.read_bytes()
     assert data.startswith(b"\x89PNG\r\n\x1a\n")
-    width, height = struct.unpack(">II", data[16:24])
-    assert 1000 <= width <= 2000
-    assert 300 <= height <= 1200
-    assert len(data) < 200_000
+    assert struct.unpack(">II", data[16:24]) == (1440, 900)
+    assert len(data) < 250_000
 
 
 def test_the_settings_page_is_made_of_the_settings() -> None:

@@ -1,0 +1,62 @@
+"""`partner-pipelines up` as a user starts it, with rows in it: what Chromium looks at."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from partner_pipelines_tests.cli.program import DEADLINE_SECONDS, Program, wait_until
+
+# A quota that one sync does not fit into: then there is a budget to draw, and something left to fetch
+SANDBOX = ["--properties", "60", "--rate-limits", "110/3600", "--latency-ms", "2"]
+_LOCATION = "{workspaceOrError{... on Workspace{locationEntries{locationOrLoadError{__typename}}}}}"
+
+
+@contextmanager
+def served(root: Path) -> Iterator[str]:
+    """The UI's address, after one sync and one look at the marts. Everything has ended afterwards."""
+    home = root / "home"
+    home.mkdir()
+    program = Program(home, root / "data")
+    kept = program.place / "state" / "sandbox"
+    kept.mkdir(parents=True, mode=0o700)
+    (kept / "options.json").write_text(json.dumps(SANDBOX))
+    ports = [str(_free_port()) for _ in range(2)]
+    with program.started("up", "--port", ports[0], "--receiver-port", ports[1]) as up:
+        assert up.stdout is not None
+        said = [up.stdout.readline() for _ in range(4)]
+        url = f"http://127.0.0.1:{ports[0]}"
+        assert url in said[1], said
+        for words in (["sync"], ["sync", "--select", "group:marts"]):
+            finished = program.run(*words)
+            assert finished.returncode == 0, finished.stderr
+        wait_until(lambda: _is_loaded(url), "the UI knows the definitions", DEADLINE_SECONDS)
+        ask(url, "mutation{setNuxSeen}")  # else a greeting lies over every page
+        yield url
+        up.send_signal(signal.SIGINT)
+        up.communicate(timeout=DEADLINE_SECONDS)
+        assert up.returncode == 0
+    assert program.living() == {}
+
+
+def ask(url: str, query: str) -> Any:
+    """What the UI's GraphQL answers."""
+    answer = httpx.post(f"{url}/graphql", json={"query": query}, timeout=30, trust_env=False)
+    return answer.raise_for_status().json()["data"]
+
+
+def _is_loaded(url: str) -> bool:
+    entries = ask(url, _LOCATION)["workspaceOrError"]["locationEntries"]
+    return [(entry["locationOrLoadError"] or {}).get("__typename") for entry in entries] == ["RepositoryLocation"]
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
