@@ -45,7 +45,7 @@ def purge(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove what is older than PARTNER_RUNS_KEEP_DAYS and PARTNER_AUDIT_KEEP_DAYS say; `up` does it once a day."""
+    """Remove what the settings PARTNER_…_KEEP_DAYS call old (runs, trail, personal values); `up` does it once a day."""
     from partner_pipelines.cli.purge import run_purge
 
     run_purge(dry_run=dry_run, as_json=as_json)

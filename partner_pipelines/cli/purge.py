@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from partner_pipelines.defs.purge import Purge
 
 _SETTINGS = (
-    *("PARTNER_DATA_DIR", "PARTNER_ENV", "PARTNER_RUNS_KEEP_DAYS", "PARTNER_AUDIT_KEEP_DAYS"),
+    *(
+        "PARTNER_DATA_DIR",
+        "PARTNER_ENV",
+        "PARTNER_RUNS_KEEP_DAYS",
+        "PARTNER_AUDIT_KEEP_DAYS",
+        "PARTNER_PERSONAL_KEEP_DAYS",
+    ),
     *("PARTNER_AUDIT_KEY", "PARTNER_AUDIT_COPY"),
 )
 
@@ -32,6 +38,8 @@ def run_purge(*, dry_run: bool, as_json: bool) -> None:
     runs, audit = _words(settings.runs_keep_days), _words(settings.audit_keep_days)
     typer.echo(f"Runs kept {runs}: {len(purge.runs):,} {verb}")
     typer.echo(f"Trail kept {audit}: {len(trail.purged):,} segments of {trail.records:,} records {verb}")
+    personal = _words(settings.personal_keep_days)
+    typer.echo(f"Personal values of what is gone kept {personal}: {purge.personal:,} {verb}")
     for segment, reason in trail.kept.items():
         typer.echo(f"{segment} stays: {reason}")
     if as_json:
@@ -49,5 +57,6 @@ def _facts(purge: Purge, *, dry_run: bool) -> dict[str, object]:
         "runs": len(purge.runs),
         "segments": len(purge.trail.purged),
         "records": purge.trail.records,
+        "personal_values": purge.personal,
         "kept": purge.trail.kept,
     }

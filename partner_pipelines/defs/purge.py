@@ -19,6 +19,7 @@ from partner_pipelines.state.audit_checkpoints import Checkpoints
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.sync.process_trail import checkpoint_places
 from partner_pipelines.sync.purge import TrailPurge, purge_trail
+from partner_pipelines.sync.retention import forget_personal
 
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _CHUNK = 500  # run ids a statement
@@ -26,10 +27,11 @@ _CHUNK = 500  # run ids a statement
 
 @dataclass(slots=True)
 class Purge:
-    """What went: ids of runs, and segments of the trail."""
+    """What went: ids of runs, segments of the trail, how many personal values."""
 
     runs: Sequence[str] = ()
     trail: TrailPurge = field(default_factory=TrailPurge)
+    personal: int = 0
 
 
 def purge_old(instance: dg.DagsterInstance, settings: Settings, data: DataDirectory, *, dry_run: bool = False) -> Purge:
@@ -45,6 +47,9 @@ def purge_old(instance: dg.DagsterInstance, settings: Settings, data: DataDirect
     if settings.audit_keep_days is not None:
         before = now() - timedelta(days=settings.audit_keep_days)
         purge.trail = purge_trail(data, Checkpoints(checkpoint_places(settings, data)), before, dry_run=dry_run)
+    if settings.personal_keep_days is not None:
+        before = now() - timedelta(days=settings.personal_keep_days)
+        purge.personal = forget_personal(data, before, dry_run=dry_run)
     return purge
 
 
@@ -108,7 +113,7 @@ def _delete_events(storage: SqlEventLogStorage, run_id: str) -> None:
 
 @dg.op(
     out=dg.Out(dg.Nothing),
-    description="Removes what is older than PARTNER_RUNS_KEEP_DAYS and PARTNER_AUDIT_KEEP_DAYS say.",
+    description="Removes what PARTNER_RUNS_KEEP_DAYS, PARTNER_AUDIT_KEEP_DAYS, PARTNER_PERSONAL_KEEP_DAYS call old.",
 )
 def purge_what_is_old(context: dg.OpExecutionContext) -> Iterator[dg.Output[None]]:
     """One purge; what went, and what was old enough and stays, is in the output's metadata."""
@@ -118,6 +123,7 @@ def purge_what_is_old(context: dg.OpExecutionContext) -> Iterator[dg.Output[None
         "runs": dg.MetadataValue.int(len(purge.runs)),
         "segments": dg.MetadataValue.int(len(purge.trail.purged)),
         "records": dg.MetadataValue.int(purge.trail.records),
+        "personal_values": dg.MetadataValue.int(purge.personal),
         "kept": dg.MetadataValue.json(purge.trail.kept),
     }
     yield dg.Output(None, metadata=told)

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from partner_pipelines.settings.declared import About, Declared
+from partner_pipelines.settings.left_out import OPENMOOVE, RESMAN, check_left_out
+from partner_pipelines.settings.left_out import TAKES as TAKES_LEFT_OUT
 from partner_pipelines.settings.secret_references import TAKES as TAKES_SECRET
 from partner_pipelines.settings.values import (
     TAKES_ADDRESS,
@@ -87,6 +89,9 @@ class ResManOptions(Declared):
         ),
     ] = True
     retry_on_failure: Annotated[Switch, About("try again after a failure that may pass", takes=TAKES_SWITCH)] = True
+    leave_out: Annotated[
+        Words, About("fields that are never stored", takes=TAKES_LEFT_OUT, default="none", empty_means="none")
+    ] = ()
     agent_email: Annotated[
         str | None,
         About("the AI leasing agent's e-mail: the job `ensure_agents` keeps its record", takes="an e-mail address"),
@@ -94,6 +99,11 @@ class ResManOptions(Declared):
     agent_first_name: Annotated[str, About("the agent's first name", takes="text")] = "Meet"
     agent_last_name: Annotated[str, About("the agent's last name", takes="text")] = "Elise"
     agent_role: Annotated[str, About("the agent's role", takes="text")] = "Leasing Agent"
+
+    @field_validator("leave_out")
+    @classmethod
+    def _fields_of_resman(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        return check_left_out(words, RESMAN)
 
     @field_validator("scopes")
     @classmethod
@@ -176,6 +186,14 @@ class OpenMooveOptions(Declared):
         ),
     ] = timedelta(hours=24)
     fresh_share: Annotated[float, Field(ge=0, le=1), About("that share", takes=TAKES_SHARE)] = 0.95
+    leave_out: Annotated[
+        Words, About("fields that are never stored", takes=TAKES_LEFT_OUT, default="none", empty_means="none")
+    ] = ()
+
+    @field_validator("leave_out")
+    @classmethod
+    def _fields_of_openmoove(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        return check_left_out(words, OPENMOOVE)
 
 
 class OpenMooveConnection(OpenMooveOptions):

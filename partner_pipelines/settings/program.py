@@ -121,6 +121,15 @@ class ProgramSettings(Declared):
             default="forever",
         ),
     ] = None
+    personal_keep_days: Annotated[
+        KeepDays,
+        About(
+            "how long personal values are kept of rows that are gone, rejected, or came beside a webhook",
+            takes=TAKES_KEEP_DAYS,
+            unit="days",
+            default="forever",
+        ),
+    ] = None
     runs_keep_days: Annotated[
         KeepDays, About("how long Dagster's runs are kept, their events and logs", takes=TAKES_KEEP_DAYS, unit="days")
     ] = 30

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -35,6 +35,9 @@ _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _NO_DIGITS = re.compile(r"[^0-9]")
 
 
+LeftOut = Mapping[tuple[str, str], Collection[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where rows come from: their connection, their table (`kind`), and the form of each personal field.
@@ -50,16 +53,22 @@ class Place:
 
 
 class Tokeniser:
-    """Makes tokens with one key."""
+    """Makes tokens with one key. `left_out`: by connection and table, the fields that are never stored."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, left_out: LeftOut | None = None) -> None:
         self._key = key
+        self._left_out = left_out or {}
         # The same people come with one property after the other
         self._keyed = lru_cache(maxsize=20_000)(self._make)
 
     def tokenise(self, row: MutableMapping[str, Any], place: Place, person_id: str, as_of: datetime) -> list[VaultRow]:
         """Replaces the personal values and unknown fields of `row`; returns what the vault must hold first."""
         kept: list[VaultRow] = []
+        for name in self.left_out(place.connection, place.kind):
+            if name == "extra":
+                row.pop(place.extra, None)
+            elif name in row:
+                row[name] = None
         for name, form in place.forms.items():
             value = row.get(name)
             kept.append(VaultRow(place.connection, place.kind, person_id, name, value, as_of))
@@ -69,6 +78,15 @@ class Tokeniser:
         if unknown:
             row[place.extra] = self._tokenise_unknown(unknown, place, person_id, as_of, kept)
         return kept
+
+    def left_out(self, connection: str, kind: str) -> Collection[str]:
+        """The fields of a table that are never stored."""
+        return self._left_out.get((connection, kind), ())
+
+    def without_left_out(self, connection: str, value: Any) -> Any:
+        """A raw row, whatever it is made of, without any field that the connection leaves out of any table."""
+        names = {name for (one, _), fields in self._left_out.items() if one == connection for name in fields}
+        return _without(value, names) if names else value
 
     def token(self, form: TokenForm, value: str, place: Place, person_id: str, field: str) -> str:
         """The token of one value."""
@@ -93,7 +111,8 @@ class Tokeniser:
             shown, field, value = self._placed(place.extra, name, unknown[name])
             raw = raw_json(value)
             kept.append(VaultRow(place.connection, place.kind, person_id, field, raw, as_of))
-            tokens[shown] = self.raw_token(raw)
+            # A flag (consent, opt-out) is no person's data, and of no use as a token
+            tokens[shown] = raw if isinstance(value, bool) and shown == name else self.raw_token(raw)
         return tokens
 
     def _placed(self, extra: str, name: str, value: Any) -> tuple[str, str, Any]:
@@ -106,6 +125,12 @@ class Tokeniser:
     def _make(self, form: TokenForm, text: str) -> str:
         message = f"{form}\0{text}".encode("utf-8", "surrogatepass")
         return f"{form}_{hmac.digest(self._key, message, 'sha256').hex()[:_TOKEN_DIGITS]}"
+
+
+def _without(value: Any, names: Collection[str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _without(part, names) for name, part in value.items() if name not in names}
+    return [_without(part, names) for part in value] if isinstance(value, list) else value
 
 
 def normal_phone(value: str, region: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -61,6 +61,8 @@ WHERE connection = ? AND kind = ? AND person_id = ? AND field = ? AND (as_of <= 
 """
 
 
+_FORGET_PERSON = "DELETE FROM person_values WHERE connection = ? AND kind = ? AND person_id = ?"
+_FORGET_KINDS = "DELETE FROM person_values WHERE kind IN (SELECT value FROM json_each(?)) AND as_of < ?"
 _PERSONS = """
 SELECT person_id, field, value FROM person_values
 WHERE connection = ? AND kind = ? AND person_id IN (SELECT value FROM json_each(?))
@@ -106,6 +108,22 @@ class Vault:
             for person_id, name, value in database.execute(_PERSONS, (connection, kind, json.dumps(list(person_ids)))):
                 found.setdefault(person_id, {})[name] = value
         return found
+
+    def forget(
+        self, persons: Iterable[tuple[str, str, str]], kinds: Sequence[str], before: datetime, *, dry_run: bool = False
+    ) -> int:
+        """Nothing is kept of these persons (connection, kind, id), nor of these kinds from before this time.
+
+        How many values went, or with `dry_run` would have gone. Raises StateError.
+        """
+        if not self._exists():
+            return 0
+        with self._opened() as database:
+            database.execute("BEGIN IMMEDIATE")
+            gone = max(0, database.executemany(_FORGET_PERSON, persons).rowcount)
+            gone += database.execute(_FORGET_KINDS, (json.dumps(list(kinds)), _text(before))).rowcount
+            database.execute("ROLLBACK" if dry_run else "COMMIT")
+            return gone
 
     def erase(self, address: str) -> Erasure:
         """Nothing of the person with this e-mail address can be recovered from the file afterwards, nor comes back.

@@ -111,7 +111,7 @@ class House:
         self.vault = Vault(data.vault, data.key("personal"))
         self.landing = Landing(data.landing)
         self.warehouse = Warehouse(data)
-        self.tokeniser = Tokeniser(data.key("personal"))
+        self.tokeniser = Tokeniser(data.key("personal"), left_out_of(settings))
         self.clocks: dict[str, PartnerClock] = {}
         self._ends_at: dict[str, float] = {}
 
@@ -208,6 +208,16 @@ class House:
         make_directory(self.data.budget)
         margin = self.settings.budget_margin_ms / 1000
         return SharedLedger(Ledger(self.data.budget / name, limits, margin_seconds=margin))
+
+
+def left_out_of(settings: Settings) -> dict[tuple[str, str], set[str]]:
+    """By connection and table, the fields that are never stored."""
+    left_out: dict[tuple[str, str], set[str]] = {}
+    for connection in settings.connections:
+        for word in connection.leave_out:
+            table, _, name = word.partition(".")
+            left_out.setdefault((connection.name, f"{connection.partner}.{table}"), set()).add(name)
+    return left_out
 
 
 def _keyed_hash(key: bytes, body: bytes) -> str:

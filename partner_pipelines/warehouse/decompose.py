@@ -70,7 +70,7 @@ class _Parts:
 
     def reject(self, table: Table, rejected: RejectedRow) -> None:
         """One row that is not what the contract says: its raw JSON goes to the vault."""
-        raw = raw_json(rejected.raw)
+        raw = raw_json(self.tokeniser.without_left_out(self.origin.connection, rejected.raw))
         token = self.tokeniser.raw_token(raw)
         person_id = f"{table.name}:{token}"
         self.vault_rows.append(VaultRow(self.origin.connection, REJECTED, person_id, "raw", raw, self._as_of))
@@ -150,7 +150,8 @@ def land_milestones(tokeniser: Tokeniser, origin: Origin, property_id: int, rows
     table = TABLES["openmoove.milestones"]
     parts = _Parts(tokeniser, origin)
     parts.rows.append(("openmoove.properties", orjson.dumps({"id": property_id})))
-    plain = _plain_milestones(rows.items)
+    left_out = tokeniser.left_out(origin.connection, table.name)
+    plain = None if left_out else _plain_milestones(rows.items)
     if plain is not None:
         parts.rows.extend((table.name, row) for row in (plain,) if row)
     else:

@@ -17,8 +17,7 @@ that names the variable, and exit status 2. This page is made of the code:
 
 A secret (marked so) is the value itself, `env:NAME` (another variable) or `file:PATH` (read again for each use, so that
 it can rotate). `http://` addresses are taken for loopback only. A partner without credentials is not configured: its
-tables are skipped with that reason. The setting of uncertain writes is
-checked already; what it sets comes with a later version.
+tables are skipped with that reason.
 
 In the file that `PARTNER_CONNECTIONS` names, each account is a `[[connections]]` table with `name`, `partner` (`resman`
 or `openmoove`) and any of that partner's keys below; an option that a table leaves open is taken from the variable,
