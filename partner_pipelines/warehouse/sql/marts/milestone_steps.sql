@@ -34,7 +34,7 @@ WITH team AS (
 SELECT
     begun.connection, begun.property_id, address, postcode, sale_method, milestone_id, begun.name, place, begun_at,
     completed, completed_at, due_date,
-    greatest(epoch(completed_at) - epoch(begun_at), 0) / 86400 AS days,
+    CASE WHEN completed_at IS NOT NULL THEN greatest(epoch(completed_at) - epoch(begun_at), 0) / 86400 END AS days,
     coalesce(NOT completed AND due_date < now(), false) AS overdue,
     CASE
         WHEN is_legal AND has_conveyancer THEN 'conveyancer' WHEN has_agent THEN 'estate_agent'
