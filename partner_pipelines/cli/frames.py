@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import closing
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -36,7 +37,10 @@ def read(table: str, full: bool = False) -> pd.DataFrame:
     """
     with closing(open_published(data_to_read(), full=full)) as database:
         _check_is_there(database, table)
-        return database.execute(f"FROM {quoted(table)}").df()
+        with warnings.catch_warnings():
+            # DuckDB's way of making the frame, not the caller's: pandas 3.1 says that its words will change
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return database.execute(f"FROM {quoted(table)}").df()
 
 
 def _check_is_there(database: DuckDBPyConnection, table: str) -> None:

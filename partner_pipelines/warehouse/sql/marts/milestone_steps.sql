@@ -10,31 +10,32 @@ WITH team AS (
     FROM openmoove.team_members
     WHERE deleted_at IS NULL AND role IN ('conveyancer', 'estate_agent')
     GROUP BY ALL
-), steps AS (
+), begun AS (
+    -- Narrow: what the window sorts is all that has to move
     SELECT
         milestones.connection, milestones.property_id, milestones.id AS milestone_id, milestones.name,
         milestones."order" AS place, coalesce(milestones.completed, false) AS completed,
         CASE WHEN milestones.completed THEN milestones.completed_at END AS completed_at, milestones.due_date,
-        properties.address, properties.postcode, properties.sale_method, properties.created_at,
-        milestones.name IS NULL OR NOT regexp_matches(lower(milestones.name), 'instruction|marketing|offer|viewing|valuation') AS is_legal
+        max(CASE WHEN milestones.completed THEN milestones.completed_at END) OVER (
+            PARTITION BY milestones.property_id, milestones.connection ORDER BY milestones."order", milestones.id
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS done_before
     FROM openmoove.milestones AS milestones
-    JOIN openmoove.properties AS properties
-        ON properties.connection = milestones.connection AND properties.id = milestones.property_id
-    WHERE milestones.deleted_at IS NULL AND properties.deleted_at IS NULL
-), begun AS (
+    WHERE milestones.deleted_at IS NULL
+), steps AS (
     SELECT
-        *, coalesce(
-            max(completed_at) OVER (
-                PARTITION BY connection, property_id ORDER BY place, milestone_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-            ),
-            created_at
-        ) AS begun_at
-    FROM steps
+        begun.*, properties.address, properties.postcode, properties.sale_method,
+        coalesce(begun.done_before, properties.created_at) AS begun_at,
+        begun.name IS NULL OR NOT regexp_matches(lower(begun.name), 'instruction|marketing|offer|viewing|valuation') AS is_legal
+    FROM begun
+    JOIN openmoove.properties AS properties
+        ON properties.id = begun.property_id AND properties.connection = begun.connection
+    WHERE properties.deleted_at IS NULL
 )
 SELECT
-    begun.connection, begun.property_id, address, postcode, sale_method, milestone_id, begun.name, place, begun_at,
+    steps.connection, steps.property_id, address, postcode, sale_method, milestone_id, steps.name, place, begun_at,
     completed, completed_at, due_date,
-    greatest(epoch(completed_at) - epoch(begun_at), 0) / 86400 AS days,
+    CASE WHEN completed_at IS NOT NULL THEN greatest(epoch(completed_at) - epoch(begun_at), 0) / 86400 END AS days,
     coalesce(NOT completed AND due_date < now(), false) AS overdue,
     CASE
         WHEN is_legal AND has_conveyancer THEN 'conveyancer' WHEN has_agent THEN 'estate_agent'
@@ -43,8 +44,8 @@ SELECT
     CASE responsible_role WHEN 'conveyancer' THEN conveyancer_firm WHEN 'estate_agent' THEN agent_firm END AS responsible_firm,
     CASE responsible_role WHEN 'conveyancer' THEN conveyancer_name WHEN 'estate_agent' THEN agent_name END AS responsible_name,
     conveyancer_firm, agent_firm
-FROM begun
-LEFT JOIN team ON team.connection = begun.connection AND team.property_id = begun.property_id;
+FROM steps
+LEFT JOIN team ON team.property_id = steps.property_id AND team.connection = steps.connection;
 
 COMMENT ON VIEW marts.milestone_steps IS 'one row per milestone of a living property: when it could begin, how long it took, who is responsible. Source: openmoove.milestones, openmoove.properties, openmoove.team_members';
 COMMENT ON COLUMN marts.milestone_steps.connection IS 'The connection that reads the property [internal]';
