@@ -91,6 +91,7 @@ def test_personal_values_of_what_is_gone_go_when_their_time_is_over(program: Pro
     program.sync("leads")
     program.sandbox.change(resman={"leads": {"delete": ["LEAD_P1", "LEAD_P2"]}})
     program.sync("leads")
+    program.sync("leads")
     now = datetime.now(UTC)
     assert forget_personal(program.data, now - timedelta(days=1)) == 0
     foreseen = forget_personal(program.data, now + timedelta(seconds=5), dry_run=True)
