@@ -25,7 +25,8 @@ def run_list(*, everything: bool, as_json: bool) -> None:
     """Prints each write: number, kind, connection, state, since when, why."""
     outbox = Outbox(data_to_read().outbox)
     writes = [write for state in (*_LISTED, *(_DONE if everything else ())) for write in outbox.in_state(state)]
-    for write in sorted(writes, key=lambda one: one.id):
+    writes.sort(key=lambda write: write.id)
+    for write in writes:
         at = (write.finished_at or write.uncertain_at or write.queued_at).astimezone(UTC)
         reason = f"  {write.reason}" if write.reason else ""
         partner_id = f"  {write.partner_id}" if write.partner_id else ""
@@ -52,13 +53,17 @@ def run_settle(ids: Sequence[int], *, created: bool, partner_id: str | None, dro
     with opened() as house:
         if ids:
             writes = _chosen(Outbox(house.data.outbox), ids, ("unknown",))
-            state: State = "created" if created else "rejected"
-            reason = None if created else "settled by a person: it had no effect and is not sent"
-            Outbox(house.data.outbox).settle(
-                [Settled(write.id, state, "create", partner_id, reason=reason) for write in writes]
-            )
-            _journal(house, "settle", writes, state)
+            _journal(house, "settle", writes, "created" if created else "rejected")
+            Outbox(house.data.outbox).settle([_said(write, partner_id, created=created) for write in writes])
         return _work(house, as_json=as_json)
+
+
+def _said(write: Write, partner_id: str | None, *, created: bool) -> Settled:
+    if not created:
+        reason = "settled by a person: it had no effect and is not sent"
+        return Settled(write.id, "rejected", write.action, partner_id, reason=reason)
+    state: State = "updated" if write.action == "update" else "created"
+    return Settled(write.id, state, write.action or "create", partner_id)
 
 
 def run_resend(ids: Sequence[int], *, as_json: bool) -> bool:
