@@ -15,9 +15,10 @@ from partner_pipelines.errors import UsageError
 from partner_pipelines.state.outbox import Outbox, Settled, State, Write
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.write_table import show_writes
-from partner_pipelines.sync.writes import work_off
+from partner_pipelines.sync.writes import WritesReport, work_off
 
 _LISTED: tuple[State, ...] = ("queued", "sending", "unknown", "rejected")
+_OPEN_TO_WORD: tuple[State, ...] = ("unknown", "queued")
 _DONE: tuple[State, ...] = ("created", "updated", "unchanged")
 
 
@@ -51,11 +52,15 @@ def run_settle(ids: Sequence[int], *, created: bool, partner_id: str | None, dro
     if bool(ids) != (created or dropped):
         raise UsageError("say of the writes that you name what became of them: --created or --dropped; or name none")
     with opened() as house:
-        if ids:
-            writes = _chosen(Outbox(house.data.outbox), ids, ("unknown",))
-            _journal(house, "settle", writes, "created" if created else "rejected")
-            Outbox(house.data.outbox).settle([_said(write, partner_id, created=created) for write in writes])
-        return _work(house, as_json=as_json)
+        if not ids:
+            return _work(house, as_json=as_json)
+        outbox = Outbox(house.data.outbox)
+        writes = _chosen(outbox, ids, _OPEN_TO_WORD)
+        _journal(house, "settle", writes, "created" if created else "rejected")
+        # Nothing else is sent by it: what waits beside them may be a person's to settle too (after a restore)
+        outbox.settle([_said(write, partner_id, created=created) for write in writes], only_from=_OPEN_TO_WORD)
+        show_writes(house)
+        return _tell(house, WritesReport(), as_json=as_json)
 
 
 def _said(write: Write, partner_id: str | None, *, created: bool) -> Settled:
@@ -77,7 +82,7 @@ def run_resend(ids: Sequence[int], *, as_json: bool) -> bool:
         if erased:
             raise UsageError(f"write {erased[0]} was erased after PARTNER_OUTBOX_KEEP_DAYS: push it anew")
         _journal(house, "resend", writes, "queued")
-        outbox.settle([Settled(write.id, "queued") for write in writes])
+        outbox.settle([Settled(write.id, "queued") for write in writes], only_from=("unknown", "rejected"))
         return _work(house, as_json=as_json)
 
 
@@ -99,6 +104,10 @@ def _journal(house: House, deed: str, writes: Sequence[Write], state: State) -> 
 def _work(house: House, *, as_json: bool) -> bool:
     report = work_off(house)
     show_writes(house)
+    return _tell(house, report, as_json=as_json)
+
+
+def _tell(house: House, report: WritesReport, *, as_json: bool) -> bool:
     counts = Counter[State]()
     for (_, _, state), count in Outbox(house.data.outbox).counts().items():
         counts[state] += count

@@ -157,14 +157,14 @@ class Outbox:
                 database.execute(_SENDING, values)
             return _select(database, "id IN (SELECT value FROM json_each(?))", json.dumps([row["id"] for row in rows]))
 
-    def settle(self, settled: Collection[Settled]) -> None:
-        """What became of claimed or unknown writes."""
+    def settle(self, settled: Collection[Settled], only_from: Collection[State] | None = None) -> None:
+        """What became of claimed or unknown writes; with `only_from`, of those still in one of these states."""
         if not settled:
             return
         with outbox_transaction(self._directory) as database:
             revision = next_revision(database)
             for one in settled:
-                database.execute(_SETTLE, _settlement(one, revision))
+                database.execute(_SETTLE, _settlement(one, revision, only_from))
 
     def abandoned(self) -> list[Write]:
         """Writes that were being sent by processes that are dead; they are this process's now."""
@@ -291,7 +291,7 @@ UPDATE writes SET
     uncertain_at = iif(:state = 'unknown', coalesce(uncertain_at, :at), uncertain_at),
     finished_at = iif(:is_final, :at, NULL),
     pid = NULL, started = NULL, namespace = NULL, revision = :revision
-WHERE id = :id
+WHERE id = :id AND (:only_from IS NULL OR state IN (SELECT value FROM json_each(:only_from)))
 """
 _BEFORE = """
 kind = ? AND connection = ? AND key = ? AND id < ? AND state IN ('created', 'updated', 'unchanged')
@@ -365,7 +365,7 @@ def _last_write(row: sqlite3.Row, draft: Draft) -> LastWrite:
     return LastWrite(row["state"], row["payload_hash"] == draft.payload_hash, _time(row["finished_at"]))
 
 
-def _settlement(one: Settled, revision: int) -> dict[str, Any]:
+def _settlement(one: Settled, revision: int, only_from: Collection[State] | None) -> dict[str, Any]:
     errors = None if one.field_errors is None else json.dumps({name: list(v) for name, v in one.field_errors.items()})
     return {
         "id": one.id,
@@ -381,6 +381,7 @@ def _settlement(one: Settled, revision: int) -> dict[str, Any]:
         "is_final": one.state in FINAL,
         "at": _text(now()),
         "revision": revision,
+        "only_from": None if only_from is None else json.dumps(list(only_from)),
     }
 
 

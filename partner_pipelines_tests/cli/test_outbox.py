@@ -11,7 +11,7 @@ import pytest
 
 from partner_pipelines_tests.cli.in_process import said
 from partner_pipelines_tests.cli.program import Program, only_line
-from partner_pipelines_tests.cli.pushing import EVERY_SCOPE, counts, grant, last_line, posts, write_csv
+from partner_pipelines_tests.cli.pushing import EVERY_SCOPE, REQUIRED_SCOPES, counts, grant, last_line, posts, write_csv
 from partner_pipelines_tests.sandbox_process import SandboxProcess
 
 PAYMENTS = [
@@ -115,6 +115,24 @@ def test_what_a_person_dropped_may_be_sent_after_all(unsure: Program, sandbox: S
     assert third not in _listed(unsure)
 
 
+def test_what_waits_can_be_taken_back_and_nothing_else_is_sent_by_that(
+    program: Program, sandbox: SandboxProcess
+) -> None:
+    with sandbox.lent():
+        program.environ |= sandbox.env
+        grant(sandbox, *REQUIRED_SCOPES)
+        pushed = said(program, "push", "payments", str(write_csv(program.home / "pay.csv", PAYMENTS[:2])), "--json")
+        assert (pushed.returncode, last_line(pushed)["queued"]) == (0, 2), pushed.stdout
+        grant(sandbox, *EVERY_SCOPE)
+        assert said(program, "scopes").returncode == 0
+        before = sandbox.log()[-1]["n"]
+        assert said(program, "outbox", "settle", "1", "--dropped").returncode == 0
+        assert posts(sandbox, before) == 0
+        assert [write["state"] for write in _listed(program).values()] == ["rejected", "queued"]
+        assert said(program, "outbox", "settle").returncode == 0
+        assert posts(sandbox, before) == 1
+
+
 def test_what_is_not_to_be_done_is_one_line(unsure: Program) -> None:
     first, second, _ = _listed(unsure)
     (done,) = set(_listed(unsure, "--all")) - set(_listed(unsure))
@@ -125,7 +143,7 @@ def test_what_is_not_to_be_done_is_one_line(unsure: Program) -> None:
         ("settle", str(first), str(second), "--created", "--partner-id", "PAY_1"): "goes with --created and one write",
         ("settle", str(first), "--dropped", "--partner-id", "PAY_1"): "goes with --created and one write",
         ("settle", "99", "--dropped"): "there is no write 99: `outbox list` has them",
-        ("settle", str(done), "--dropped"): f"write {done} is created, not unknown",
+        ("settle", str(done), "--dropped"): f"write {done} is created, not unknown or queued",
         ("settle", "one", "--dropped"): "Input should be a valid integer",
         ("resend",): "name the writes by their numbers (`outbox list` has them)",
         ("resend", "99"): "there is no write 99",
