@@ -83,7 +83,14 @@ def outbox_exists(directory: Path) -> bool:
 
 def copy_outbox(directory: Path, target: Path) -> None:
     """The outbox's database as it is between two transactions, in a new file of mode 0600. Raises StateError."""
-    with outbox_transaction(directory) as database, state_errors("write", target):
+    path = directory / FILE
+    # No transaction of ours: SQLite copies nothing of a database that its own connection is writing to
+    with (
+        locked(path.with_name(f"{FILE}.lock")),
+        _outbox_errors(path),
+        state_errors("write", target),
+        closing(sqlite3.connect(path, isolation_level=None)) as database,
+    ):
         copy_database(database, target)
 
 
