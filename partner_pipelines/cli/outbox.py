@@ -15,9 +15,10 @@ from partner_pipelines.errors import UsageError
 from partner_pipelines.state.outbox import Outbox, Settled, State, Write
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.write_table import show_writes
-from partner_pipelines.sync.writes import work_off
+from partner_pipelines.sync.writes import WritesReport, work_off
 
 _LISTED: tuple[State, ...] = ("queued", "sending", "unknown", "rejected")
+_OPEN_TO_WORD: tuple[State, ...] = ("unknown", "queued")
 _DONE: tuple[State, ...] = ("created", "updated", "unchanged")
 
 
@@ -25,7 +26,8 @@ def run_list(*, everything: bool, as_json: bool) -> None:
     """Prints each write: number, kind, connection, state, since when, why."""
     outbox = Outbox(data_to_read().outbox)
     writes = [write for state in (*_LISTED, *(_DONE if everything else ())) for write in outbox.in_state(state)]
-    for write in sorted(writes, key=lambda one: one.id):
+    writes.sort(key=lambda write: write.id)
+    for write in writes:
         at = (write.finished_at or write.uncertain_at or write.queued_at).astimezone(UTC)
         reason = f"  {write.reason}" if write.reason else ""
         partner_id = f"  {write.partner_id}" if write.partner_id else ""
@@ -50,15 +52,23 @@ def run_settle(ids: Sequence[int], *, created: bool, partner_id: str | None, dro
     if bool(ids) != (created or dropped):
         raise UsageError("say of the writes that you name what became of them: --created or --dropped; or name none")
     with opened() as house:
-        if ids:
-            writes = _chosen(Outbox(house.data.outbox), ids, ("unknown",))
-            state: State = "created" if created else "rejected"
-            reason = None if created else "settled by a person: it had no effect and is not sent"
-            Outbox(house.data.outbox).settle(
-                [Settled(write.id, state, "create", partner_id, reason=reason) for write in writes]
-            )
-            _journal(house, "settle", writes, state)
-        return _work(house, as_json=as_json)
+        if not ids:
+            return _work(house, as_json=as_json)
+        outbox = Outbox(house.data.outbox)
+        writes = _chosen(outbox, ids, _OPEN_TO_WORD)
+        _journal(house, "settle", writes, "created" if created else "rejected")
+        # Nothing else is sent by it: what waits beside them may be a person's to settle too (after a restore)
+        outbox.settle([_said(write, partner_id, created=created) for write in writes], only_from=_OPEN_TO_WORD)
+        show_writes(house)
+        return _tell(house, WritesReport(), as_json=as_json)
+
+
+def _said(write: Write, partner_id: str | None, *, created: bool) -> Settled:
+    if not created:
+        reason = "settled by a person: it had no effect and is not sent"
+        return Settled(write.id, "rejected", write.action, partner_id, reason=reason)
+    state: State = "updated" if write.action == "update" else "created"
+    return Settled(write.id, state, write.action or "create", partner_id)
 
 
 def run_resend(ids: Sequence[int], *, as_json: bool) -> bool:
@@ -72,7 +82,7 @@ def run_resend(ids: Sequence[int], *, as_json: bool) -> bool:
         if erased:
             raise UsageError(f"write {erased[0]} was erased after PARTNER_OUTBOX_KEEP_DAYS: push it anew")
         _journal(house, "resend", writes, "queued")
-        outbox.settle([Settled(write.id, "queued") for write in writes])
+        outbox.settle([Settled(write.id, "queued") for write in writes], only_from=("unknown", "rejected"))
         return _work(house, as_json=as_json)
 
 
@@ -94,6 +104,10 @@ def _journal(house: House, deed: str, writes: Sequence[Write], state: State) -> 
 def _work(house: House, *, as_json: bool) -> bool:
     report = work_off(house)
     show_writes(house)
+    return _tell(house, report, as_json=as_json)
+
+
+def _tell(house: House, report: WritesReport, *, as_json: bool) -> bool:
     counts = Counter[State]()
     for (_, _, state), count in Outbox(house.data.outbox).counts().items():
         counts[state] += count

@@ -6,7 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import typer
@@ -20,7 +20,8 @@ from partner_pipelines.state.stop import StopSignal
 from partner_pipelines.sync.house import House, open_house
 from partner_pipelines.sync.write_drafts import BadLine, Drafting
 from partner_pipelines.sync.write_examples import EXAMPLES
-from partner_pipelines.sync.write_files import BadLines, check_name, read_lines
+from partner_pipelines.sync.write_files import BadLines, check_file, check_name, read_lines
+from partner_pipelines.sync.write_forecast import Forecast
 from partner_pipelines.sync.write_queue import QueueReport, queue_lines, states_of
 from partner_pipelines.sync.write_table import show_writes
 from partner_pipelines.sync.writes import Progress, WritesReport, work_off
@@ -38,6 +39,7 @@ def run_push(
     check_name(file)
     with opened() as house:
         drafting = Drafting(house.settings, kind, house.data.key("personal"), "push", connection)
+        check_file(file, drafting)
         if dry_run:
             return _foretell(house, drafting, file, as_json=as_json)
         return _push(house, drafting, file, settle=settle, as_json=as_json)
@@ -56,8 +58,9 @@ def opened() -> Iterator[House]:
 
 
 def _foretell(house: House, drafting: Drafting, file: Path, *, as_json: bool) -> bool:
-    report = queue_lines(house, drafting, read_lines(file), _print_bad, dry=True)
-    counts = {state: report.forecast[state] for state in COUNTED}
+    with closing(Forecast(house)) as forecast:
+        report = queue_lines(house, drafting, read_lines(file), _print_bad, _progress("checked"), dry=forecast)
+    counts = {state: forecast.counts[state] for state in COUNTED}
     counts["rejected"] += report.rejected
     typer.echo(f"{report.lines:,} lines would be: {_words(counts)}; nothing was sent")
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -30,6 +31,7 @@ from partner_pipelines.settings.values import (
     Words,
 )
 
+_EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 Partner = Literal["resman", "openmoove"]
 TAKES_NAME = "letters, digits, `.`, `_` and `-`, at most 63, the first a letter or digit"
 
@@ -104,6 +106,13 @@ class ResManOptions(Declared):
     @classmethod
     def _fields_of_resman(cls, words: tuple[str, ...]) -> tuple[str, ...]:
         return check_left_out(words, RESMAN)
+
+    @field_validator("agent_email")
+    @classmethod
+    def _an_address(cls, address: str | None) -> str | None:
+        if address is not None and not _EMAIL.fullmatch(address):
+            raise ValueError("it is no address")
+        return address
 
     @field_validator("scopes")
     @classmethod

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from partner_pipelines.clock import now
 from partner_pipelines.state.addresses import addresses_in, normal_email
@@ -106,6 +106,14 @@ class Queued:
     state: State
 
 
+class LastWrite(NamedTuple):
+    """The last write of a draft's key. `is_same`: it has the same payload."""
+
+    state: State
+    is_same: bool
+    finished_at: datetime | None
+
+
 class Outbox:
     """The outbox below one directory. Every method raises StateError, NewerSchemaError."""
 
@@ -121,14 +129,14 @@ class Outbox:
             revision = next_revision(database)
             return [_put(database, draft, revision, place in anew) for place, draft in enumerate(drafts)]
 
-    def look_up(self, drafts: Sequence[Draft]) -> list[tuple[State, bool] | None]:
-        """For each draft the last write of its key: its state, and whether it has the same payload."""
+    def look_up(self, drafts: Sequence[Draft]) -> list[LastWrite | None]:
+        """For each draft the last write of its key."""
         if not drafts or not outbox_exists(self._directory):
             return [None] * len(drafts)
         with outbox_transaction(self._directory) as database:
             lasts = [database.execute(_LAST, (one.kind, one.connection, one.key)).fetchone() for one in drafts]
         found = zip(drafts, lasts, strict=True)
-        return [last and (last["state"], last["payload_hash"] == draft.payload_hash) for draft, last in found]
+        return [last and _last_write(last, draft) for draft, last in found]
 
     def claim(self, connection: str, kinds: Collection[str], most: int) -> list[Write]:
         """Up to so many queued writes, oldest first, one a key, for this process alone to send.
@@ -149,14 +157,14 @@ class Outbox:
                 database.execute(_SENDING, values)
             return _select(database, "id IN (SELECT value FROM json_each(?))", json.dumps([row["id"] for row in rows]))
 
-    def settle(self, settled: Collection[Settled]) -> None:
-        """What became of claimed or unknown writes."""
+    def settle(self, settled: Collection[Settled], only_from: Collection[State] | None = None) -> None:
+        """What became of claimed or unknown writes; with `only_from`, of those still in one of these states."""
         if not settled:
             return
         with outbox_transaction(self._directory) as database:
             revision = next_revision(database)
             for one in settled:
-                database.execute(_SETTLE, _settlement(one, revision))
+                database.execute(_SETTLE, _settlement(one, revision, only_from))
 
     def abandoned(self) -> list[Write]:
         """Writes that were being sent by processes that are dead; they are this process's now."""
@@ -211,9 +219,21 @@ class Outbox:
         if not outbox_exists(self._directory):
             return False
         with outbox_transaction(self._directory) as database:
-            rested = database.execute(f"SELECT 1 FROM writes WHERE {_RESTED} LIMIT 1", _moment()).fetchone()  # noqa: S608
+            rested = database.execute(f"SELECT 1 FROM writes AS mine WHERE {_RESTED} LIMIT 1", _moment()).fetchone()  # noqa: S608
             sent = database.execute("SELECT pid, started, namespace, boot FROM writes WHERE state = 'sending'")
             return rested is not None or any(_is_dead(row) for row in sent.fetchall())
+
+    def hold(self, connection: str, kinds: Collection[str] | None, seconds: float) -> None:
+        """What waits of these kinds rests so long; without kinds, what is uncertain too: nobody can ask about it.
+
+        For who looks again and again: whoever claims it sends it all the same.
+        """
+        if not outbox_exists(self._directory):
+            return
+        chosen = None if kinds is None else json.dumps(sorted(kinds))
+        boot, moment = _moment()
+        with outbox_transaction(self._directory) as database:
+            database.execute(_HOLD, (moment + seconds, boot, connection, chosen, chosen, chosen, boot, moment))
 
     def counts(self) -> dict[tuple[str, str, State], int]:
         """How many writes there are, by connection, kind and state."""
@@ -271,7 +291,7 @@ UPDATE writes SET
     uncertain_at = iif(:state = 'unknown', coalesce(uncertain_at, :at), uncertain_at),
     finished_at = iif(:is_final, :at, NULL),
     pid = NULL, started = NULL, namespace = NULL, revision = :revision
-WHERE id = :id
+WHERE id = :id AND (:only_from IS NULL OR state IN (SELECT value FROM json_each(:only_from)))
 """
 _BEFORE = """
 kind = ? AND connection = ? AND key = ? AND id < ? AND state IN ('created', 'updated', 'unchanged')
@@ -279,7 +299,18 @@ ORDER BY id DESC LIMIT 1
 """
 _DUE = "state = 'unknown' AND connection = ? AND due IS NOT NULL AND (boot <> ? OR due <= ?)"
 _RESTED = """
-(state = 'queued' AND due IS NULL) OR (state IN ('queued', 'unknown') AND due IS NOT NULL AND (boot <> ? OR due <= ?))
+(state = 'queued' AND due IS NULL AND NOT EXISTS (
+    SELECT 1 FROM writes AS earlier
+    WHERE earlier.kind = mine.kind AND earlier.connection = mine.connection AND earlier.key = mine.key
+    AND earlier.id < mine.id AND earlier.state IN ('queued', 'sending', 'unknown')
+))
+OR (state IN ('queued', 'unknown') AND due IS NOT NULL AND (boot <> ? OR due <= ?))
+"""
+_HOLD = """
+UPDATE writes SET due = ?, boot = ?
+WHERE connection = ? AND (? IS NULL OR kind IN (SELECT value FROM json_each(?)))
+AND (state = 'queued' OR (? IS NULL AND state = 'unknown' AND due IS NOT NULL))
+AND (due IS NULL OR boot <> ? OR due <= ?)
 """
 _FORGET = """
 UPDATE writes SET payload = NULL, field_errors = NULL, revision = ?
@@ -301,7 +332,8 @@ INSERT INTO writes (
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)
 """
 _LAST = """
-SELECT id, state, payload_hash FROM writes WHERE kind = ? AND connection = ? AND key = ? ORDER BY id DESC LIMIT 1
+SELECT id, state, payload_hash, finished_at FROM writes
+WHERE kind = ? AND connection = ? AND key = ? ORDER BY id DESC LIMIT 1
 """
 
 
@@ -329,7 +361,11 @@ def _put(database: sqlite3.Connection, draft: Draft, revision: int, anew: bool) 
     return Queued(database.execute(_INSERT, values).lastrowid or 0, True, "queued")
 
 
-def _settlement(one: Settled, revision: int) -> dict[str, Any]:
+def _last_write(row: sqlite3.Row, draft: Draft) -> LastWrite:
+    return LastWrite(row["state"], row["payload_hash"] == draft.payload_hash, _time(row["finished_at"]))
+
+
+def _settlement(one: Settled, revision: int, only_from: Collection[State] | None) -> dict[str, Any]:
     errors = None if one.field_errors is None else json.dumps({name: list(v) for name, v in one.field_errors.items()})
     return {
         "id": one.id,
@@ -345,6 +381,7 @@ def _settlement(one: Settled, revision: int) -> dict[str, Any]:
         "is_final": one.state in FINAL,
         "at": _text(now()),
         "revision": revision,
+        "only_from": None if only_from is None else json.dumps(list(only_from)),
     }
 
 

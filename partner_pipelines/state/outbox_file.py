@@ -10,6 +10,7 @@ from pathlib import Path
 
 from partner_pipelines.errors import NewerSchemaError, StateError
 from partner_pipelines.state.files import PRIVATE_FILE, locked, make_directory, state_errors, sync_directory
+from partner_pipelines.state.vault import copy_database
 
 SCHEMA = 1
 FILE = "outbox.sqlite"
@@ -78,6 +79,19 @@ def outbox_exists(directory: Path) -> bool:
     """Whether anything was ever put into it. Raises StateError."""
     with state_errors("read", directory):
         return (directory / FILE).exists()
+
+
+def copy_outbox(directory: Path, target: Path) -> None:
+    """The outbox's database as it is between two transactions, in a new file of mode 0600. Raises StateError."""
+    path = directory / FILE
+    # No transaction of ours: SQLite copies nothing of a database that its own connection is writing to
+    with (
+        locked(path.with_name(f"{FILE}.lock")),
+        _outbox_errors(path),
+        state_errors("write", target),
+        closing(sqlite3.connect(path, isolation_level=None)) as database,
+    ):
+        copy_database(database, target)
 
 
 def next_revision(database: sqlite3.Connection) -> int:

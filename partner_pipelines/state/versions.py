@@ -20,6 +20,7 @@ from partner_pipelines.state import (
     budget_file,
     claims,
     landing,
+    outbox_file,
     scopes,
     vault,
 )
@@ -81,6 +82,7 @@ _CHECKPOINTS = _Format(audit_checkpoint.SCHEMA, _after(audit_checkpoint.START), 
 # SQLite's `user_version` (its file format, 1.3) and the ledger's version: reading them opens no database, takes no lock
 _IN_SQLITE = _at(60, "big", b"SQLite format 3\0")
 _VAULT = _Format(vault.SCHEMA, _IN_SQLITE, 64)
+_OUTBOX = _Format(outbox_file.SCHEMA, _IN_SQLITE, 64)
 _CLAIMS = _Format(claims.SCHEMA, _IN_SQLITE, 64)
 _LEDGER = _Format(budget_file.VERSION, _at(8, "little", budget_file.MAGIC), 12)
 
@@ -112,6 +114,7 @@ def refuse_newer_segments(paths: Iterable[Path]) -> None:
 def _files(data: DataDirectory) -> Iterator[tuple[Path, _Format]]:
     places = (
         (data.vault.parent, data.vault.name, _VAULT),
+        (data.outbox, outbox_file.FILE, _OUTBOX),
         (data.tokens, "*.json", _TOKEN),
         (data.checkpoints, "*.jsonl", _CHECKPOINTS),
         (data.revocations / "pending", "*.json", _TOKEN),

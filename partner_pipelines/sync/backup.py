@@ -3,7 +3,7 @@
 What points to something is copied before what it points to, so that nothing in the copy points nowhere:
 
     1  under the warehouse's lock, so that nothing is merged meanwhile: webhooks that wait, landed answers, the database
-    2  the published file, and everything that has no place of its own here
+    2  the published file, the outbox, and everything that has no place of its own here
     3  the vault: the values of every token in 1 are in it
     4  checkpoints with the key that signed the last of them, then the trail: every call that 1 names is in it, every
        byte of it that the database has read, and everything that the checkpoints list
@@ -27,6 +27,7 @@ from partner_pipelines.errors import StateError, UsageError
 from partner_pipelines.state.audit_segment import SUFFIX
 from partner_pipelines.state.data_directory import STAMP, DataDirectory
 from partner_pipelines.state.files import locked, make_directory, state_errors
+from partner_pipelines.state.outbox_file import FILE, copy_outbox, outbox_exists
 from partner_pipelines.state.vault import Vault, copy_database
 from partner_pipelines.sync.process_trail import CHECKPOINT_LOCK
 from partner_pipelines.sync.purge import PURGE_LOCK
@@ -37,7 +38,7 @@ _LEFT_OUT = {
     *("dagster/logs", "dagster/matplotlib", "webhooks/receiver.log", "demo", "warehouse"),
 }
 _KEYS = ("audit-signing.pem", "audit-signing.next.pem")
-_LATER = {"state/vault", "audit", *(f"state/keys/{name}" for name in _KEYS)}
+_LATER = {"state/vault", "audit", f"outbox/{FILE}", f"outbox/{FILE}-journal", *(f"state/keys/{name}" for name in _KEYS)}
 _FIRST = ("webhooks/inbox", "webhooks/claimed", "state/landing")
 _LOCKS = re.compile(r"(.*\.)?lock")
 _NAME = re.compile(r"\d{8}T\d{12}Z")
@@ -123,6 +124,7 @@ class _Copy:
             for path in sorted(self._data.warehouse.glob(f"{warehouse.path.name}*")):  # its log, if a kill left one
                 self._copy_file(path)
         self._copy_published()
+        self._copy_outbox()
         self._copy_tree(self._data.root)
         self._copy_vault()
         self._copy_trail()
@@ -133,6 +135,13 @@ class _Copy:
         if link.is_symlink():
             self._copy_file(link.parent / link.readlink())
             (self._make(link.parent) / link.name).symlink_to(link.readlink())
+
+    def _copy_outbox(self) -> None:
+        """After the database, which names the last change of the outbox that it shows."""
+        if outbox_exists(self._data.outbox):
+            target = self._make(self._data.outbox) / FILE
+            copy_outbox(self._data.outbox, target)
+            self._count(target)
 
     def _copy_vault(self) -> None:
         vault = self._data.vault

@@ -44,10 +44,20 @@ class Drafting:
         self._key = key
         self._source = source
 
+    @property
+    def connections(self) -> Sequence[str]:
+        """Where its writes may go."""
+        return sorted(self._connections)
+
+    @property
+    def needs_connection(self) -> bool:
+        """Each line has to name its connection: there are several, and none was said to be meant."""
+        return self._default is None
+
     def draft(self, line: Line) -> Draft | BadLine:
         """The write that the line asks for, or what is wrong with it."""
-        form, values = self.form, line.values
-        target, reference = (_word(values.get(name)) if name in form.meta else None for name in ("id", "reference"))
+        form, values, meta = self.form, line.values, self.form.meta
+        target, reference = (_word(values.get(name)) if name in meta else None for name in ("id", "reference"))
         payload, errors = form.check(values, is_update=target is not None)
         connection = _word(values.get(CONNECTION)) or self._default
         if connection is None:

@@ -12,7 +12,7 @@ from partner_pipelines.state.files import locked, make_directory, state_errors
 from partner_pipelines.state.outbox_files import waiting_files
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.write_drafts import BadLine, Drafting
-from partner_pipelines.sync.write_files import WHOLE_LINE, BadLines, check_name, read_lines
+from partner_pipelines.sync.write_files import WHOLE_LINE, BadLines, check_file, check_name, read_lines
 from partner_pipelines.sync.write_queue import QueueReport, queue_lines
 
 DONE = "done"
@@ -28,22 +28,29 @@ def take_drops(house: House) -> QueueReport:
     for kind, path in list(waiting_files(house.data.outbox)):
         with locked(house.data.outbox / "drops.lock"):
             if path.exists():
-                report = take_file(house, kind, path, "drop")
+                report = _take_drop(house, kind, path)
                 _add(total, report)
                 _move(house.data.outbox, kind, path, is_kept=not report.erased)
     return total
 
 
 def take_file(house: House, kind: str, path: Path, source: str) -> QueueReport:
-    """The file's good lines are in the outbox; one that cannot be read is told as a bad line of its own."""
+    """The file's good lines are in the outbox, its bad ones named beside it. Raises UsageError, StateError."""
+    check_name(path)
+    drafting = Drafting(house.settings, kind, house.data.key("personal"), source)
+    check_file(path, drafting)
     with _bad_lines(path) as bad:
-        try:
-            check_name(path)
-            drafting = Drafting(house.settings, kind, house.data.key("personal"), source)
-            return queue_lines(house, drafting, read_lines(path), bad.add)
-        except UsageError as error:
+        return queue_lines(house, drafting, read_lines(path), bad.add)
+
+
+def _take_drop(house: House, kind: str, path: Path) -> QueueReport:
+    """A drop has nobody who waits for an answer: of one that cannot be read, the file of bad lines says why."""
+    try:
+        return take_file(house, kind, path, "drop")
+    except UsageError as error:
+        with _bad_lines(path) as bad:
             bad.add(BadLine(0, {WHOLE_LINE: [str(error).replace(str(path), "the file")]}))
-            return QueueReport(rejected=1)
+        return QueueReport(rejected=1)
 
 
 @contextmanager

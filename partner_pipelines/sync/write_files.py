@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from partner_pipelines.errors import UsageError
 from partner_pipelines.state.files import PRIVATE_FILE, state_errors
-from partner_pipelines.sync.write_drafts import BadLine, Line
+from partner_pipelines.sync.write_drafts import CONNECTION, BadLine, Drafting, Line
 
 SUFFIXES = (".csv", ".jsonl", ".csv.gz", ".jsonl.gz")
 LONGEST_LINE = 1024 * 1024
@@ -29,12 +29,25 @@ def check_name(path: Path) -> None:
         raise UsageError(f"{path}: the name must end with {', '.join(SUFFIXES)}")
 
 
+def check_file(path: Path, drafting: Drafting) -> None:
+    """The file can be read to its end: of one that cannot be, nothing is sent. Raises UsageError."""
+    names_connection, line = not drafting.needs_connection, None
+    for line in read_lines(path):
+        names_connection = names_connection or (isinstance(line, Line) and CONNECTION in line.values)
+    if line is None:
+        raise UsageError(f"{path} has no lines")
+    if not names_connection:
+        raise UsageError(
+            f"{path}: no line names a connection; there are {', '.join(drafting.connections)}: --connection"
+        )
+
+
 def read_lines(path: Path) -> Iterator[Line | BadLine]:
     """The file's lines, numbered as an editor does. Raises UsageError for a file that is none or cannot be read."""
     check_name(path)
     try:
         with _opened(path) as file:
-            if ".csv" in path.suffixes[-2:] or path.suffix.lower() == ".csv":
+            if path.name.lower().removesuffix(".gz").endswith(".csv"):
                 yield from _read_csv(path, file)
             else:
                 yield from _read_json(path, file)
@@ -63,9 +76,9 @@ def _read_csv(path: Path, file: TextIO) -> Iterator[Line | BadLine]:
     names = [name.strip() for name in rows.fieldnames or ()]
     if not any(names):
         raise UsageError(f"{path} is empty: its first line names the columns")
-    double = {name for name in names if names.count(name) > 1}
-    if double:
-        raise UsageError(f"{path} names the column {min(double)!r} twice")
+    double = next((place for place, name in enumerate(names) if name in names[:place]), None)
+    if double is not None:  # not by its name: a file without a line of names begins with a person
+        raise UsageError(f"{path}: columns {names.index(names[double]) + 1} and {double + 1} have the same name")
     rows.fieldnames = names
     for row in rows:
         if row.pop(_REST, None) is not None:

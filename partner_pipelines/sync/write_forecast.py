@@ -2,31 +2,64 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 
 from partner_pipelines.partners.writes.forms import FORMS
-from partner_pipelines.state.outbox import FINAL, Draft, Outbox, State
+from partner_pipelines.state.outbox import FINAL, Draft, LastWrite, Outbox, State
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.write_known import Known, known_items
 
 
-def forecast(house: House, drafts: Sequence[Draft]) -> Counter[State]:
-    """How many would be created, updated, unchanged, rejected, by what is known now. Raises StateError."""
-    known = known_items(house, drafts)
-    lasts = Outbox(house.data.outbox).look_up(drafts)
-    return Counter(
-        _end(draft, known.get(place), last) for place, (draft, last) in enumerate(zip(drafts, lasts, strict=True))
-    )
+class Forecast:
+    """How many would be created, updated, unchanged, rejected, by what is known now and by the lines before.
+
+    Those lines are remembered by hash in a file that SQLite makes and removes: memory does not grow with them.
+    """
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self.counts: Counter[State] = Counter()
+        self._seen = sqlite3.connect("", isolation_level=None)
+        self._seen.execute("CREATE TABLE seen (key TEXT PRIMARY KEY, payload_hash TEXT) WITHOUT ROWID")
+
+    def add(self, drafts: Sequence[Draft]) -> None:
+        """Some more lines. Raises StateError."""
+        known = known_items(self._house, drafts)
+        lasts = Outbox(self._house.data.outbox).look_up(drafts)
+        self._seen.execute("BEGIN")
+        for place, (draft, last) in enumerate(zip(drafts, lasts, strict=True)):
+            earlier = self._earlier(draft)
+            self.counts[_end(draft, None if earlier else known.get(place), earlier or last)] += 1
+        self._seen.execute("COMMIT")
+
+    def close(self) -> None:
+        """Nothing is remembered any more."""
+        self._seen.close()
+
+    def _earlier(self, draft: Draft) -> LastWrite | None:
+        """The line of the same key before it, as if it had been written."""
+        with closing(self._seen.execute("SELECT payload_hash FROM seen WHERE key = ?", (draft.key,))) as found:
+            row = found.fetchone()
+        self._seen.execute("INSERT OR REPLACE INTO seen VALUES (?, ?)", (draft.key, draft.payload_hash))
+        return row and LastWrite("created", row[0] == draft.payload_hash, None)
 
 
-def _end(draft: Draft, known: Known | None, last: tuple[State, bool] | None) -> State:
-    if last is not None and last[1] and last[0] != "rejected" and (known is None or not known.differs):
-        return "unchanged" if last[0] in FINAL else last[0]
+def _end(draft: Draft, known: Known | None, last: LastWrite | None) -> State:
+    if known is not None and last is not None and last.finished_at is not None and not _is_newer(known, last):
+        known = None  # what was written since is not in the warehouse yet
+    if last is not None and last.is_same and last.state != "rejected" and (known is None or not known.differs):
+        return "unchanged" if last.state in FINAL else last.state
     if known is not None and not known.differs:
         return "unchanged"
     if draft.target is not None:
         return "updated"
-    if known is None and (last is None or last[0] == "rejected"):
+    if known is None and (last is None or last.state == "rejected"):
         return "created"
     return "updated" if FORMS[draft.kind].has_update else "rejected"
+
+
+def _is_newer(known: Known, last: LastWrite) -> bool:
+    return known.seen_at is not None and last.finished_at is not None and known.seen_at > last.finished_at

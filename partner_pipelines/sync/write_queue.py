@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from partner_pipelines.state.outbox import FINAL, Draft, Outbox, Queued, State
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.write_drafts import BadLine, Drafting, Line
-from partner_pipelines.sync.write_forecast import forecast
+from partner_pipelines.sync.write_forecast import Forecast
 from partner_pipelines.sync.write_known import known_items
 from partner_pipelines.sync.write_sending import newer
 
@@ -26,7 +26,7 @@ Told = Callable[[int], None]
 class QueueReport:
     """What queueing lines came to: `ids` to be waited for, `unchanged` that were there and done, `rejected` bad lines.
 
-    `ids` is an array of numbers: eight bytes a line.
+    `ids` is an array of numbers, each once, in order: eight bytes a line. A line that repeats another is `unchanged`.
     """
 
     ids: array[int] = field(default_factory=lambda: array("q"))
@@ -34,7 +34,6 @@ class QueueReport:
     rejected: int = 0
     lines: int = 0
     erased: int = 0
-    forecast: Counter[State] = field(default_factory=Counter)
 
 
 def queue_lines(
@@ -44,9 +43,9 @@ def queue_lines(
     told_bad: Callable[[BadLine], None],
     told: Told | None = None,
     *,
-    dry: bool = False,
+    dry: Forecast | None = None,
 ) -> QueueReport:
-    """Every good line is in the outbox, once; every bad one was told. With `dry`, it is only told what would become.
+    """Every good line is in the outbox, once; every bad one was told. With `dry`, it only learns what would become.
 
     The same line again, in this file or another, is the write that is there. Raises StateError.
     """
@@ -59,9 +58,9 @@ def queue_lines(
             report.erased += ERASED in one.errors.get("email", ())
             told_bad(one)
         report.lines += len(piece)
-        if dry:
-            report.forecast.update(forecast(house, drafts))
-        for queued in () if dry else _put(house, outbox, drafts):
+        if dry is not None:
+            dry.add(drafts)
+        for queued in () if dry is not None else _put(house, outbox, drafts):
             if queued.is_new or queued.state not in FINAL:
                 report.ids.append(queued.id)
             else:
@@ -69,6 +68,9 @@ def queue_lines(
         if told is not None:
             told(report.lines)
         house.stop.wait(0)
+    once = array("q", sorted(set(report.ids)))
+    report.unchanged += len(report.ids) - len(once)
+    report.ids = once
     return report
 
 

@@ -22,7 +22,7 @@ from partner_pipelines.settings import Connection, ResManConnection
 from partner_pipelines.state.outbox import Outbox, Settled, State, Write
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.tally import COME_LATER
-from partner_pipelines.sync.write_sending import HoldError, Sender
+from partner_pipelines.sync.write_sending import HELD_SECONDS, HoldError, Sender
 from partner_pipelines.sync.write_settling import recover_abandoned, settle_by_trail, settle_unknown
 
 AT_ONCE = 20
@@ -61,7 +61,15 @@ def work_off(house: House, progress: Progress | None = None) -> WritesReport:
         made = house.recorder.attempts(connection.name) - before
         if made:
             report.requests[connection.name] = made
+    _hold_others(house, outbox)
     return report
+
+
+def _hold_others(house: House, outbox: Outbox) -> None:
+    """Writes of a connection that the settings do not have any more wait: nobody can send them."""
+    there = {connection.name for connection in house.settings.connections}
+    for name in {connection for connection, _, _ in outbox.counts()} - there:
+        outbox.hold(name, None, HELD_SECONDS)
 
 
 class _Turn:
@@ -77,6 +85,7 @@ class _Turn:
         self._progress = progress
         self._lock = threading.Lock()
         self._kinds = _kinds(connection)
+        self._all_kinds = frozenset(form.kind for form in FORMS.values() if form.partner == connection.partner)
         self._ended = False
         self._uncertain = 0
 
@@ -87,6 +96,10 @@ class _Turn:
             self._send_all()
         except (APIError, SettingsError) as error:
             self._report.failed.setdefault(name, str(error))
+            self._ended = True
+        held = self._all_kinds if self._ended else self._all_kinds - self._kinds
+        if held:
+            self._outbox.hold(name, held, HELD_SECONDS)
 
     def _send_all(self) -> None:
         """Threads claim in turn: the first alone, so that one write costs no more than one thread."""

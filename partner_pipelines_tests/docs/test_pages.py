@@ -65,7 +65,7 @@ def test_every_other_command_of_the_readme_runs(copy: Program) -> None:
         elif words[1:] != ["sync"]:  # without more words it is the line after `export PARTNER_ENV=production`
             finished = copy.run(*words[1:])
             assert finished.returncode == 0, finished.stderr
-    assert met == {"sync", "sandbox", "audit", "webhooks"}
+    assert met == {"sync", "sandbox", "audit", "webhooks", "push", "outbox"}
 
 
 def _starts(program: Program, words: list[str]) -> None:

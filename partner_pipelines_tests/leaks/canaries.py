@@ -38,6 +38,11 @@ PEOPLE = {
     "person in an unknown field": "Zqunknown Perßon",
     "person in an unknown field's name": "zqfield.person@canary.example",
     "person who is named by errors alone": "Zqechoed Nöbody",
+    "pushed lead's first name": "Zqpushella",
+    "pushed lead's last name": "Zqwritten-Øutbox",
+    "pushed lead's e-mail": "zq.pushed@canary.example",
+    "pushed lead's phone": "+12025558475",
+    "person in a line that is refused": "zq.refused.line@canary.example",
     "person whom webhooks name": "Zqhookella Ødelivery",
 }
 PLANTED = "zqplanted-where-nothing-may-be-missed"
@@ -62,6 +67,13 @@ LEADS: list[dict[str, Any]] = [
         "budget": "ask " + PEOPLE["rejected lead's e-mail"],
     },
 ]
+PUSHED = {
+    "first_name": PEOPLE["pushed lead's first name"],
+    "last_name": PEOPLE["pushed lead's last name"],
+    "email": PEOPLE["pushed lead's e-mail"],
+    "phone_number": PEOPLE["pushed lead's phone"],
+}
+REFUSED = {**PUSHED, "email": "zq12", "notes": PEOPLE["person in a line that is refused"]}
 EMPLOYEES: list[dict[str, Any]] = [
     {
         "id": "EMP_Z1",

@@ -23,7 +23,15 @@ from partner_pipelines.defs.home import make_home
 from partner_pipelines.state.data_directory import open_data_directory
 from partner_pipelines_tests.alert_receiver import AlertReceiver
 from partner_pipelines_tests.hostile.proxy import HostileProxy, Request
-from partner_pipelines_tests.leaks.canaries import EMPLOYEES, LEADS, PROPERTY, REJECTED_PROPERTY, SECRETS
+from partner_pipelines_tests.leaks.canaries import (
+    EMPLOYEES,
+    LEADS,
+    PROPERTY,
+    PUSHED,
+    REFUSED,
+    REJECTED_PROPERTY,
+    SECRETS,
+)
 from partner_pipelines_tests.leaks.deliveries import drop_deliveries
 from partner_pipelines_tests.leaks.echoing import PERSON, TOKEN, EchoingPartner, echo
 from partner_pipelines_tests.sandbox_process import SandboxProcess
@@ -167,6 +175,7 @@ def _run_all(job: Job, environ: Mapping[str, str]) -> None:
         before + after.partition("\n")[2].partition("\n")[2] + _LOUD_HOME.format(base=dagster_home / "storage")
     )
     drop_deliveries(job.data / "webhooks" / "inbox")
+    _drop_writes(job.data / "outbox" / "leads")
     loud = (sys.executable, "-m", "partner_pipelines_tests.leaks.loud")
     ours = str(Path(sys.executable).with_name("partner-pipelines"))
     _run(job, "sync", {**environ, "LOUD_MISTAKE": "resman.employees"}, *loud, "sync", "--json")
@@ -181,6 +190,13 @@ def _run_all(job: Job, environ: Mapping[str, str]) -> None:
     with ThreadPoolExecutor(2) as pool:  # none of them waits for another
         for done in [pool.submit(_run, job, name, environ, *command) for name, command in looks.items()]:
             done.result()
+
+
+def _drop_writes(place: Path) -> None:
+    """A lead for the partner that takes it, for the one that shows it again, and a line that no partner gets."""
+    place.mkdir(0o700, parents=True)
+    lines = [{**PUSHED, "connection": "good"}, {**PUSHED, "connection": "echoing"}, {**REFUSED, "connection": "good"}]
+    (place / "people.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
 
 
 def records(job: Job) -> list[dict[str, Any]]:

@@ -14,6 +14,8 @@ import pytest
 
 from partner_pipelines.errors import UsageError
 from partner_pipelines.state.data_directory import DataDirectory
+from partner_pipelines.state.outbox import Draft, Outbox
+from partner_pipelines.state.outbox_file import outbox_transaction
 from partner_pipelines.state.vault import Vault
 from partner_pipelines.sync.backup import Backup, make_backup
 from partner_pipelines_tests.sandbox_process import wait_until
@@ -202,3 +204,25 @@ def _waits_for(file: Path, pid: int) -> bool:
     inode = file.stat().st_ino
     lines = Path("/proc/locks").read_text().splitlines()
     return any("->" in line and f" {pid} " in line and line.split()[6].endswith(f":{inode}") for line in lines)
+
+
+def test_the_outbox_is_copied_as_it_is_between_two_writes_and_files_that_wait_too(steady: Program, place: Path) -> None:
+    waiting = Outbox(steady.data.outbox)
+    waiting.put([Draft("leads", "resman", key, {"first_name": "Ada"}, "hash", True, "test") for key in ("a", "b")])
+    drop = steady.data.outbox / "leads" / "people.csv"
+    drop.parent.mkdir(0o700)
+    drop.write_text("first_name,last_name\nAda,Waits\n")
+    drop.chmod(0o600)
+    with outbox_transaction(steady.data.outbox) as database:
+        database.execute("UPDATE writes SET state = 'created'")
+        child = subprocess.Popen([sys.executable, "-c", BACKUP_CHILD, str(steady.data.root), str(place)])
+        # It waits for the outbox with the database copied; a plain copy would have gone on
+        wait_until(lambda: list(place.glob(".*/warehouse/working.duckdb")) != [], 60)
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(0.5)
+    assert child.wait(60) == 0
+    (copy,) = place.glob("[!.]*")
+    assert {path.name for path in (copy / "outbox").iterdir()} == {"outbox.sqlite", "leads"}
+    assert Outbox(copy / "outbox").counts() == {("resman", "leads", "created"): 2}
+    assert (copy / "outbox" / "outbox.sqlite").stat().st_mode & 0o777 == 0o600
+    assert (copy / "outbox" / "leads" / "people.csv").read_text() == drop.read_text()

@@ -34,6 +34,10 @@ BAD = [
     ("PARTNER_WEBHOOKS_KEEP_DAYS", "0", "from 1 to 3650"),
     ("PARTNER_SETTLE_SECONDS", "-1", "from 0 to 86400"),
     ("PARTNER_SETTLE_SECONDS", "soon", "from 0 to 86400"),
+    ("PARTNER_OUTBOX_KEEP_DAYS", "0", "from 1 to 3650"),
+    ("PARTNER_OUTBOX_KEEP_DAYS", "a month", "from 1 to 3650"),
+    ("PARTNER_OUTBOX_UNKNOWN_HOURS", "-1", "from 0 to 8760"),
+    ("PARTNER_OUTBOX_UNKNOWN_HOURS", "nan", "from 0 to 8760"),
     ("PARTNER_RUNS_KEEP_DAYS", "0", "from 1 to 36500, or forever"),
     ("PARTNER_RUNS_KEEP_DAYS", "36501", "or forever"),
     ("PARTNER_AUDIT_KEEP_DAYS", "90d", "or forever"),
@@ -65,6 +69,8 @@ BAD = [
     ("RESMAN_SCOPE_PROBE_INTERVAL", "15", "like 90m, 6h"),
     ("RESMAN_AUTO_REFRESH", "2", "true or false"),
     ("RESMAN_RETRY_ON_FAILURE", "sometimes", "true or false"),
+    ("RESMAN_AGENT_EMAIL", "elise at example.com", "an e-mail address"),
+    ("RESMAN_AGENT_EMAIL", "elise@example", "an e-mail address"),
     ("RESMAN_CLIENT_ID", "env:NOT_SET", "env:NAME"),
     ("RESMAN_CLIENT_ID", f"{SECRET}\r\nX-Evil: 1", "env:NAME"),
     ("RESMAN_CLIENT_ID", f"{SECRET}€", "env:NAME"),
@@ -148,6 +154,7 @@ def test_a_long_value_is_cut() -> None:
 
 def test_every_variable_but_the_open_ones_has_a_bad_value_here() -> None:
     open_ones = {"PARTNER_CONNECTIONS", "PARTNER_AUDIT_COPY", "RESMAN_PROPERTY_IDS"}
+    open_ones |= {"RESMAN_AGENT_FIRST_NAME", "RESMAN_AGENT_LAST_NAME", "RESMAN_AGENT_ROLE"}  # checked as any write is
     assert {about.variable for about in describe_settings()} - {variable for variable, _, _ in BAD} == open_ones
 
 

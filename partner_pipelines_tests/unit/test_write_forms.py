@@ -8,7 +8,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import phonenumbers
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from partner_pipelines.partners.writes.forms import CLIENTS, EMPLOYEES, FORMS, LEADS, MAINTENANCE, PAYMENTS, place_key
 
@@ -99,6 +102,15 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
 def test_a_british_phone_is_sent_in_e164(given: str, sent: str) -> None:
     kept, errors = CLIENTS.check({**CLIENT, "phone_number": given}, is_update=False)
     assert (kept["phone_number"], errors) == (sent, {})
+
+
+@given(st.from_regex(r"\A\+(1[2-9]|44[1-9])[0-9]{9}\Z"))
+def test_a_number_that_is_sent_without_being_parsed_is_what_phonenumbers_makes_of_it(number: str) -> None:
+    parsed = phonenumbers.parse(number, "GB")
+    assert phonenumbers.is_possible_number(parsed)
+    assert phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) == number
+    kept, _ = LEADS.check({**LEAD, "phone_number": number}, is_update=False)
+    assert kept["phone_number"] == number
 
 
 def test_an_american_phone_is_sent_in_e164() -> None:

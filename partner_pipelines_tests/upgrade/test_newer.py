@@ -52,6 +52,14 @@ def _vault(data: Path) -> Path:
     return path
 
 
+def _outbox(data: Path) -> Path:
+    path = data / "outbox" / "outbox.sqlite"
+    path.parent.mkdir(exist_ok=True)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 2")
+    return path
+
+
 def _scopes(data: Path) -> Path:
     path = data / "state" / "scopes" / "resman-0.json"
     path.parent.mkdir(exist_ok=True)
@@ -96,7 +104,7 @@ def _only(directory: Path, pattern: str) -> Path:
 
 
 NEWER = [
-    *(_stamp, _segment, _checkpoint, _token, _ledger, _landed, _vault, _scopes),
+    *(_stamp, _segment, _checkpoint, _token, _ledger, _landed, _vault, _scopes, _outbox),
     *(_warehouse, _warehouse_of_a_newer_duckdb, _dagster),
 ]
 

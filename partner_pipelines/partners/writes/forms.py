@@ -71,8 +71,9 @@ class Form:
         """What is sent, and everything that is wrong, field by field. Null and the empty text count as left out."""
         kept: dict[str, Any] = {}
         errors: Errors = {}
+        meta = self.meta
         for name, value in values.items():
-            if name in self.meta or value is None or value == "":
+            if name in meta or value is None or value == "":
                 continue
             try:
                 kept[name] = self.checks.get(name, self._refuse)(value)
