@@ -7,10 +7,14 @@ from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import ConsoleMessage, Page, Response, ViewportSize
+from playwright.sync_api import ConsoleMessage, FloatRect, Locator, Page, Response, ViewportSize
 
 SIZE: ViewportSize = {"width": 1440, "height": 900}
-TALL = 4000
+WIDE: ViewportSize = {"width": 1800, "height": 1250}
+HIGH: ViewportSize = {"width": 1440, "height": 1700}  # most groups' graphs fit into it
+ASSET = "Asset checks"  # a node of the group that is shown says it; a mere name stands for one of another group
+MARGIN = 120  # what the UI has above and below a graph
+NEAR = 40
 WAIT_MS = 90_000  # of whatever shall come; on a quiet machine it takes one or two seconds
 
 
@@ -34,8 +38,9 @@ class Window:
         self.page.on("pageerror", lambda error: self.problems.append(f"exception: {error}"))
         self.page.on("response", self._look_at)
 
-    def open(self, path: str) -> None:
+    def open(self, path: str, size: ViewportSize = SIZE) -> None:
         """The page is asked for; what it shows comes later."""
+        self.page.set_viewport_size(size)
         self.page.goto(f"{self.url}{path}")
 
     def shows(self, *texts: str) -> None:
@@ -49,28 +54,49 @@ class Window:
             self.page.get_by_text(name, exact=True).first.wait_for(state="attached")
 
     def is_settled(self) -> None:
-        """Nothing says any more that it is loading, and no spinner turns."""
+        """Nothing says any more that it is loading."""
         self.page.wait_for_function("() => !/Loading/.test(document.body.innerText)")
 
-    def shows_nodes(self, names: list[str]) -> None:
-        """All of these assets are in the graph. Only those within the window are drawn: it is as large as they need.
+    def grows_with_graph(self) -> None:
+        """Only what is within the window is drawn of a graph: afterwards it is high enough for all."""
+        self._graph().wait_for()
+        needed = int(self._graph().evaluate("graph => graph.clientHeight")) + MARGIN  # before it was made smaller
+        if needed > HIGH["height"]:
+            self.page.set_viewport_size({"width": HIGH["width"], "height": needed})
+            self.page.reload()  # the graph is put into the window's middle when the page loads
 
-        Afterwards it is as before, and shows what somebody sees who comes to the page.
-        """
-        before = self.page.viewport_size or SIZE
-        self.page.set_viewport_size({"width": 2 * before["width"], "height": TALL})
-        self.page.reload()  # the graph is put into the window's middle when the page loads
+    def shows_nodes(self, names: list[str], saying: str = ASSET) -> None:
+        """All of these are in the graph."""
         for name in names:
-            self.page.locator("foreignObject").get_by_text(name, exact=True).first.wait_for()
-        self.page.set_viewport_size(before)
-        self.page.reload()
-        self.page.locator("foreignObject").first.wait_for()
+            self._node(name, saying).wait_for()
 
     def picture(self, name: str) -> None:
-        """`NAME.png`, as it is now, in 256 colours; a larger window's is made as small as the others."""
+        """`NAME.png`: the window as it is now."""
+        self._take(name)
+
+    def picture_of_nodes(self, name: str, nodes: list[str]) -> None:
+        """`NAME.png`: these assets of the graph, with those beside them."""
         self.is_settled()
-        taken = Image.open(BytesIO(self.page.screenshot(animations="disabled"))).convert("RGB")
-        taken = taken.resize((SIZE["width"], SIZE["height"]), Image.Resampling.LANCZOS)
+        graph = self._graph().bounding_box()
+        boxes = [box for node in nodes if (box := self._node(node).bounding_box())]
+        assert graph is not None
+        assert len(boxes) == len(nodes)
+        top = min(box["y"] for box in boxes) - NEAR
+        bottom = max(box["y"] + box["height"] for box in boxes) + NEAR
+        self._take(name, {"x": graph["x"], "y": top, "width": graph["width"], "height": bottom - top})
+
+    def _graph(self) -> Locator:
+        return self.page.locator("svg:has(foreignObject)").first
+
+    def _node(self, name: str, saying: str = ASSET) -> Locator:
+        named = self.page.locator("foreignObject").filter(has=self.page.get_by_text(name, exact=True))
+        return named.filter(has_text=saying).first
+
+    def _take(self, name: str, part: FloatRect | None = None) -> None:
+        self.is_settled()
+        taken = Image.open(BytesIO(self.page.screenshot(animations="disabled", clip=part))).convert("RGB")
+        if taken.width > (width := SIZE["width"]):
+            taken = taken.resize((width, taken.height * width // taken.width), Image.Resampling.LANCZOS)
         taken.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
             self.pictures / f"{name}.png", optimize=True
         )
