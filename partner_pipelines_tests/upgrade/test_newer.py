@@ -48,7 +48,7 @@ def _landed(data: Path) -> Path:
 def _vault(data: Path) -> Path:
     path = data / "state" / "vault" / "vault.sqlite"
     with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA user_version = 2")
+        database.execute("PRAGMA user_version = 3")
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -130,8 +131,8 @@ def test_the_versions_are_what_a_plain_model_says(make_yard: Callable[[Path], Ya
     run(make_yard, batches)
 
 
-# 4 * 5 * 250 of OpenMoove, 4 * 4 * 320 rents, less what a list leaves out: ten thousand events, webhooks not counted
-MANY = settings(max_examples=4, deadline=None, phases=[Phase.generate])
+# An example: 5 * 250 events of OpenMoove or 4 * 320 rents, less what lists leave out; HISTORY_EXAMPLES=4: ten thousand
+MANY = settings(max_examples=int(os.environ.get("HISTORY_EXAMPLES", "1")), deadline=None, phases=[Phase.generate])
 
 
 def _some_said(chance: Random, time: int) -> Said:
