@@ -91,7 +91,7 @@ def _signed_sentences(signed: Signed, unsigned: int) -> list[str]:
     copied = "no copy" if signed.copied is None else f"{signed.copied:,} in the copy"
     lines.append(
         f"{proof.checkpoints:,} checkpoints ({copied}), the last of {proof.last.at} by the key {proof.last.key[:16]}: "
-        f"all but {unsigned:,} records are signed"
+        + (f"all but {unsigned:,} records are signed" if unsigned >= 0 else "it signs more records than can be read")
     )
     return lines
 

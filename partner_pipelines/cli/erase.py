@@ -20,12 +20,15 @@ def run_erase(address: str, *, as_json: bool) -> None:
     existing_data(place_settings())
     stop = StopSignal()
     with stop.on_signals(), open_house(load_settings(read_environment()), run_id=None, stop=stop) as house:
-        report = erase_person(house, address)
+        report, files = erase_person(house, address)
     again = "" if report.first_time else " (erased before: what came since, if anything)"
     typer.echo(
         f"erased{again}: {report.values:,} personal values of {report.persons:,} rows, {report.writes:,} writes, "
         f"{report.dead_letters:,} dead letters, {report.files:,} files"
     )
+    for cleared in files:
+        went = "removed: it could not be read" if cleared.lines is None else f"lost {cleared.lines:,} lines"
+        typer.echo(f"{cleared.path}: {went}")
     typer.echo(f"the record of it names {report.subject}, a keyed hash: see the trail's event `erasure`")
     typer.echo("Backups that were made before hold the person still: remove them when their time has come.")
     if as_json:

@@ -33,8 +33,12 @@ def run_list(*, everything: bool, as_json: bool) -> None:
         partner_id = f"  {write.partner_id}" if write.partner_id else ""
         typer.echo(
             f"{write.id:>8}  {write.kind:<11}  {write.connection:<12}  {write.state:<9}  "
-            f"{at:%Y-%m-%d %H:%M:%S}{partner_id}{reason}"
+            f"{at:%Y-%m-%d %H:%M:%S} UTC{partner_id}{reason}"
         )
+        origin = [part for part in (write.label, f"line {write.line}" if write.line else None) if part]
+        asked = f"; the last request: {write.request_ids[-1]}" if write.request_ids else ""
+        if origin or asked:
+            typer.echo(f"{'':>10}{', '.join(origin) or 'a row of a program'}{asked}")
         for name, words in (write.field_errors or {}).items():
             typer.echo(f"{'':>10}{name}: {' '.join(words)}")
     if not writes:
@@ -60,6 +64,7 @@ def run_settle(ids: Sequence[int], *, created: bool, partner_id: str | None, dro
         # Nothing else is sent by it: what waits beside them may be a person's to settle too (after a restore)
         outbox.settle([_said(write, partner_id, created=created) for write in writes], only_from=_OPEN_TO_WORD)
         show_writes(house)
+        typer.echo(f"{len(writes):,} settled as {'there' if created else 'not sent'}; in the outbox now:")
         return _tell(house, WritesReport(), as_json=as_json)
 
 
@@ -130,4 +135,5 @@ def _facts(write: Write) -> dict[str, object]:
         "field_errors": write.field_errors,
         "request_ids": list(write.request_ids),
         "line": write.line,
+        "label": write.label,
     }

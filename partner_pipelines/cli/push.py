@@ -13,7 +13,7 @@ import typer
 
 from partner_pipelines.cli.places import refuse_newer_data
 from partner_pipelines.cli.sandboxes import environment_with_sandbox
-from partner_pipelines.errors import UsageError
+from partner_pipelines.errors import StoppedError, UsageError
 from partner_pipelines.settings import load_settings
 from partner_pipelines.state.outbox import Outbox, State
 from partner_pipelines.state.stop import StopSignal
@@ -69,11 +69,16 @@ def _foretell(house: House, drafting: Drafting, file: Path, *, as_json: bool) ->
 
 
 def _push(house: House, drafting: Drafting, file: Path, *, settle: bool, as_json: bool) -> bool:
-    bad = BadLines(file)
+    bad, outbox = BadLines(file), Outbox(house.data.outbox)
+
+    def tell(line: BadLine) -> None:
+        if bad.count < _SHOWN:
+            _print_bad(line)
+        bad.add(line)
+
     try:
-        queued = queue_lines(house, drafting, read_lines(file), bad.add, _progress("queued"))
-        report = work_off(house, _progress_of_states())
-        outbox = Outbox(house.data.outbox)
+        queued = queue_lines(house, drafting, read_lines(file), tell, _progress("queued"))
+        report = _work(house, outbox, queued)
         while settle and _is_uncertain(outbox, queued):
             house.stop.wait(1)
             work_off(house)
@@ -82,11 +87,26 @@ def _push(house: House, drafting: Drafting, file: Path, *, settle: bool, as_json
         _add_refused(outbox, queued, bad)
     finally:
         bad.close()
-    success = not counts["rejected"] and not report.failed
-    _print(queued, counts, report, bad)
+    left_to_a_person = sum(not write.is_natural for write in outbox.in_state("unknown") if write.id in set(queued.ids))
+    success = not (counts["rejected"] or report.failed or left_to_a_person)
+    _print(drafting.form.kind, queued, counts, report, bad)
+    if left_to_a_person:
+        typer.echo(
+            f"{left_to_a_person:,} of them only a person can settle: `outbox list` says which, docs/writes.md how"
+        )
     if as_json:
         typer.echo(json.dumps({"success": success, **counts, "failed": report.failed, "held": report.held}))
     return success
+
+
+def _work(house: House, outbox: Outbox, queued: QueueReport) -> WritesReport:
+    """Sends. Whoever stops it hears what waits, and for what."""
+    try:
+        return work_off(house, _progress_of_states())
+    except StoppedError:
+        waits = states_of(outbox, queued.ids)["queued"]
+        typer.echo(f"{waits:,} of the file's lines wait in the outbox: the next push, or `sync`, sends them", err=True)
+        raise
 
 
 def _counts(outbox: Outbox, queued: QueueReport) -> dict[State, int]:
@@ -112,17 +132,20 @@ def _add_refused(outbox: Outbox, queued: QueueReport, bad: BadLines) -> None:
             bad.add(BadLine(write.line or 0, errors or {"(line)": [write.reason or "rejected"]}))
 
 
-def _print(queued: QueueReport, counts: Mapping[State, int], report: WritesReport, bad: BadLines) -> None:
+def _print(kind: str, queued: QueueReport, counts: Mapping[State, int], report: WritesReport, bad: BadLines) -> None:
     typer.echo(f"{queued.lines:,} lines: {_words(counts)}")
     if bad.count:
         typer.echo(f"rejected lines, with field and reason: {bad.path}")
     if counts["unknown"]:
         typer.echo(
-            "unknown: they may have had their effect. The next sync, or `outbox settle`, asks the partner; "
-            "`outbox list` names those that only a person can settle"
+            "unknown: they may have had their effect. Where the partner can be asked, `outbox settle` or a sync does"
         )
+    others = [place for place in report.held if ": " in place and not place.endswith(f": {kind}")]
     for place, reason in {**report.held, **report.failed}.items():
-        typer.echo(f"{'FAILED' if place in report.failed else 'waits'}: {place}: {reason}")
+        if place not in others:
+            typer.echo(f"{'FAILED' if place in report.failed else 'waits'}: {place}: {reason}")
+    if others:
+        typer.echo(f"writes of other kinds wait too ({', '.join(others)}): `outbox list`")
 
 
 def _print_bad(bad: BadLine) -> None:

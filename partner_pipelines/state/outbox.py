@@ -32,6 +32,7 @@ class Draft:
     """A write to be queued. `key` and `payload_hash` are keyed hashes. `target`: the partner's id, where it is named.
 
     `is_natural`: the partner can be asked whether it is there; `source` says how it came, `line` where in the file.
+    `label` is what a person knows it by: the file's name, the sender's own reference.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Draft:
     source: str
     target: str | None = None
     line: int | None = None
+    label: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Write:
     idempotency_key: str
     source: str
     line: int | None
+    label: str | None = field(repr=False)
     state: State
     action: Action | None
     attempts: int
@@ -313,13 +316,13 @@ AND (state = 'queued' OR (? IS NULL AND state = 'unknown' AND due IS NOT NULL))
 AND (due IS NULL OR boot <> ? OR due <= ?)
 """
 _FORGET = """
-UPDATE writes SET payload = NULL, field_errors = NULL, revision = ?
+UPDATE writes SET payload = NULL, field_errors = NULL, label = NULL, revision = ?
 WHERE state IN ('created', 'updated', 'unchanged', 'rejected') AND finished_at < ? AND payload IS NOT NULL
 """
 _KEPT = "SELECT id, payload, field_errors FROM writes WHERE payload IS NOT NULL OR field_errors IS NOT NULL"
 _ERASE = """
 UPDATE writes SET
-    payload = NULL, field_errors = NULL, revision = ?1, due = NULL,
+    payload = NULL, field_errors = NULL, label = NULL, revision = ?1, due = NULL,
     reason = iif(state = 'queued', 'the person was erased before it was sent', reason),
     finished_at = iif(state = 'queued', ?2, finished_at),
     state = iif(state = 'queued', 'rejected', state)
@@ -327,9 +330,9 @@ WHERE id IN (SELECT value FROM json_each(?3))
 """
 _INSERT = """
 INSERT INTO writes (
-    kind, connection, key, is_natural, target, payload, payload_hash, idempotency_key, source, line, state, queued_at,
-    revision
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)
+    kind, connection, key, is_natural, target, payload, payload_hash, idempotency_key, source, line, label, state,
+    queued_at, revision
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)
 """
 _LAST = """
 SELECT id, state, payload_hash, finished_at FROM writes
@@ -355,6 +358,7 @@ def _put(database: sqlite3.Connection, draft: Draft, revision: int, anew: bool) 
         secrets.token_hex(16),
         draft.source,
         draft.line,
+        draft.label,
         _text(now()),
         revision,
     )
@@ -411,8 +415,8 @@ def _write(row: sqlite3.Row) -> Write:
 
 
 _PLAIN = (
-    "id", "kind", "connection", "key", "target", "payload_hash", "idempotency_key", "source", "line", "state", "action",
-    "attempts", "looks", "partner_id", "reason", "boot", "revision",
+    "id", "kind", "connection", "key", "target", "payload_hash", "idempotency_key", "source", "line", "label", "state",
+    "action", "attempts", "looks", "partner_id", "reason", "boot", "revision",
 )  # fmt: skip
 _TIMES = ("queued_at", "sent_at", "uncertain_at", "finished_at")
 

@@ -28,6 +28,7 @@ CREATE TABLE writes (
     idempotency_key TEXT NOT NULL,
     source          TEXT NOT NULL,
     line            INTEGER,
+    label           TEXT,
     state           TEXT NOT NULL,
     action          TEXT,
     attempts        INTEGER NOT NULL DEFAULT 0,

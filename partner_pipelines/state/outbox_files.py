@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from partner_pipelines.state.files import state_errors
+from partner_pipelines.state.files import make_directory, state_errors
 
 KINDS = ("leads", "employees", "payments", "maintenance", "clients")
 _NO_DROPS = (".part", ".tmp", ".rejected.csv")
@@ -20,3 +20,17 @@ def waiting_files(outbox: Path) -> Iterator[tuple[str, Path]]:
                 name = path.name.lower()
                 if not name.startswith(".") and not name.endswith(_NO_DROPS) and path.is_file():
                     yield kind, path
+
+
+def make_places(outbox: Path) -> None:
+    """The directories into which files may be dropped are there. Raises StateError."""
+    for kind in KINDS:
+        make_directory(outbox / kind)
+
+
+def strange_places(outbox: Path) -> list[str]:
+    """Directories that hold files and are no kind of write: nobody will ever take these. Raises StateError."""
+    with state_errors("read", outbox):
+        places = [path for path in outbox.iterdir() if path.is_dir()] if outbox.is_dir() else []
+        known = {*KINDS, "done", "files"}
+        return sorted(path.name for path in places if path.name not in known and any(path.iterdir()))

@@ -5,10 +5,7 @@ Source: resman_handshake.md, "Privacy Considerations". docs/privacy.md says what
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from partner_pipelines.clock import now
 from partner_pipelines.errors import UsageError
@@ -18,6 +15,7 @@ from partner_pipelines.state.dead_letters import DeadLetter, DeadLetters
 from partner_pipelines.state.files import state_errors
 from partner_pipelines.state.outbox import Outbox
 from partner_pipelines.state.webhook_envelope import EnvelopeError, read_envelope
+from partner_pipelines.sync.erase_files import Cleared, clear_files
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.webhooks import apply_webhooks
 from partner_pipelines.warehouse.publish import publish
@@ -40,10 +38,11 @@ class ErasureReport:
     first_time: bool
 
 
-def erase_person(house: House, address: str) -> ErasureReport:
+def erase_person(house: House, address: str) -> tuple[ErasureReport, list[Cleared]]:
     """Nothing of the person with this address is in the data directory, and no later sync, webhook or push brings it.
 
-    Raises UsageError for what is no address, StateError; called again, it goes on where it was broken off.
+    Beside the report, the files that lost lines. Called again, it goes on where it was broken off.
+    Raises UsageError for what is no address, StateError.
     """
     try:
         wanted = normal_email(email(address))
@@ -54,10 +53,12 @@ def erase_person(house: House, address: str) -> ErasureReport:
     apply_webhooks(house)
     writes = Outbox(house.data.outbox).erase(wanted)
     letters = _drop_letters(house, wanted)
-    files = sum(1 for path in _files_that_name(house.data.outbox, wanted) if _remove(path))
-    report = ErasureReport(erasure.subject, erasure.persons, erasure.values, writes, letters, files, erasure.first_time)
+    files = clear_files(house.data.outbox, wanted)
+    report = ErasureReport(
+        erasure.subject, erasure.persons, erasure.values, writes, letters, len(files), erasure.first_time
+    )
     house.journal("erasure", {**asdict(report), "at": now()})
-    return report
+    return report, files
 
 
 def _drop_letters(house: House, wanted: str) -> int:
@@ -81,25 +82,3 @@ def _names(letter: DeadLetter, wanted: str) -> bool:
     except EnvelopeError:
         body = b""
     return any(wanted in addresses_in(part.decode("utf-8", "replace")) for part in (content, body))
-
-
-def _files_that_name(outbox: Path, wanted: str) -> Iterator[Path]:
-    """Files of writes that were taken, or lie ready: whole files go, for a line of them cannot be taken out safely."""
-    with state_errors("read", outbox):
-        for path in sorted(outbox.glob("**/*")):
-            if path.is_file() and path.parent != outbox and _holds(path, wanted):
-                yield path
-
-
-def _holds(path: Path, wanted: str) -> bool:
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (gzip.BadGzipFile, EOFError):
-        content = path.read_bytes()
-    return wanted in addresses_in(content.decode("utf-8", "replace"))
-
-
-def _remove(path: Path) -> bool:
-    with state_errors("remove", path):
-        path.unlink(missing_ok=True)
-    return True

@@ -6,9 +6,11 @@ from datetime import timedelta
 
 from partner_pipelines.clock import now
 from partner_pipelines.state.outbox import Outbox
+from partner_pipelines.state.outbox_files import KINDS, strange_places
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.results import SyncOutcome, TableResult
-from partner_pipelines.sync.write_drops import forget_files, take_drops
+from partner_pipelines.sync.write_drops import DONE, forget_files, take_drops
+from partner_pipelines.sync.write_queue import QueueReport
 from partner_pipelines.sync.write_table import show_writes
 from partner_pipelines.sync.writes import work_off
 from partner_pipelines.warehouse.reading import published
@@ -29,7 +31,19 @@ def run_outbox(house: House) -> SyncOutcome:
         WRITES, int(rows), updated=changed, rejected=taken.rejected, failed=report.failed, loaded=("outbox",)
     )
     left = {name: {"writes": count} for name, count in _left(house).items()}
-    return SyncOutcome({WRITES: result}, report.requests, left, report.held)
+    return SyncOutcome({WRITES: result}, report.requests, left, report.held | _of_files(house, taken))
+
+
+def _of_files(house: House, taken: QueueReport) -> dict[str, str]:
+    """What somebody who dropped files should know."""
+    said = []
+    if taken.rejected:
+        lines = f"{taken.rejected:,} line{'' if taken.rejected == 1 else 's'} or whole files"
+        said.append(f"of what was dropped {lines} were rejected: {house.data.outbox / DONE}/*/*.rejected.csv says why")
+    strange = strange_places(house.data.outbox)
+    if strange:
+        said.append(f"nobody takes files out of {', '.join(strange)}: there are {', '.join(KINDS)}")
+    return {"outbox": "; ".join(said)} if said else {}
 
 
 def _left(house: House) -> dict[str, int]:

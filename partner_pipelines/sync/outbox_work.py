@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.outbox import OPEN, Outbox
-from partner_pipelines.state.outbox_files import waiting_files
+from partner_pipelines.state.outbox_files import strange_places, waiting_files
 
 
 def something_to_send(data: DataDirectory) -> bool:
@@ -14,6 +14,6 @@ def something_to_send(data: DataDirectory) -> bool:
 
 def anything_open(data: DataDirectory) -> bool:
     """Whether a file waits, or any write that has not ended. Raises StateError."""
-    if next(waiting_files(data.outbox), None) is not None:
+    if next(waiting_files(data.outbox), None) is not None or strange_places(data.outbox):
         return True
     return any(state in OPEN for _, _, state in Outbox(data.outbox).counts())

@@ -44,6 +44,8 @@ def push_rows(kind: str, rows: Iterable[Mapping[str, Any]], connection: str | No
         SettingsError, UsageError: a setting or an argument is wrong.
         StateError: the data directory cannot be used.
     """
+    if isinstance(rows, Mapping | str) or not isinstance(rows, Iterable):
+        raise UsageError("push takes a list of rows, each a dict with the partner's field names")
     settings = load_settings()
     settings.require_any_connection()
     with open_house(settings, run_id=None, stop=StopSignal()) as house:

@@ -80,6 +80,7 @@ class Drafting:
             source=self._source,
             target=target,
             line=line.number or None,
+            label=", ".join(part for part in (line.origin, reference) if part) or None,
         )
 
     def _hash(self, *parts: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from partner_pipelines.clock import now
 from partner_pipelines.errors import UsageError
 from partner_pipelines.state.files import locked, make_directory, state_errors
-from partner_pipelines.state.outbox_files import waiting_files
+from partner_pipelines.state.outbox_files import make_places, waiting_files
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.write_drafts import BadLine, Drafting
 from partner_pipelines.sync.write_files import WHOLE_LINE, BadLines, check_file, check_name, read_lines
@@ -25,6 +25,7 @@ def take_drops(house: House) -> QueueReport:
     A process that dies in between leaves the file: its lines are known the next time. Raises StateError.
     """
     total = QueueReport()
+    make_places(house.data.outbox)
     for kind, path in list(waiting_files(house.data.outbox)):
         with locked(house.data.outbox / "drops.lock"):
             if path.exists():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import gzip
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -32,7 +33,11 @@ def check_name(path: Path) -> None:
 def check_file(path: Path, drafting: Drafting) -> None:
     """The file can be read to its end: of one that cannot be, nothing is sent. Raises UsageError."""
     names_connection, line = not drafting.needs_connection, None
+    is_csv = path.name.lower().removesuffix(".gz").endswith(".csv")
     for line in read_lines(path):
+        if is_csv and isinstance(line, Line):
+            _check_columns(path, list(line.values), drafting)
+            is_csv = False  # each line has the same columns
         names_connection = names_connection or (isinstance(line, Line) and CONNECTION in line.values)
     if line is None:
         raise UsageError(f"{path} has no lines")
@@ -40,6 +45,16 @@ def check_file(path: Path, drafting: Drafting) -> None:
         raise UsageError(
             f"{path}: no line names a connection; there are {', '.join(drafting.connections)}: --connection"
         )
+
+
+def _check_columns(path: Path, names: Sequence[str], drafting: Drafting) -> None:
+    """A column that is no field is one mistake, not one a line. It is told by its place: its name may be a person's."""
+    known = {*drafting.form.checks, *drafting.form.meta}
+    for place, name in enumerate(names, 1):
+        if name not in known:
+            near = difflib.get_close_matches(name.casefold().replace(" ", "_"), known, 1)
+            hint = f": did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(known))}"
+            raise UsageError(f"{path}: column {place} is no field of {drafting.form.kind}{hint}")
 
 
 def read_lines(path: Path) -> Iterator[Line | BadLine]:
@@ -55,7 +70,9 @@ def read_lines(path: Path) -> Iterator[Line | BadLine]:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"{path} cannot be read: {reason}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 (byte {error.start} of a piece): save it as UTF-8") from error
+        raise UsageError(
+            f"{path} is not UTF-8: save it as such, not as Windows-1252 or Excel's Unicode text"
+        ) from error
     except csv.Error as error:
         raise UsageError(f"{path} is no CSV: {error}") from error
 
@@ -76,6 +93,8 @@ def _read_csv(path: Path, file: TextIO) -> Iterator[Line | BadLine]:
     names = [name.strip() for name in rows.fieldnames or ()]
     if not any(names):
         raise UsageError(f"{path} is empty: its first line names the columns")
+    if len(names) == 1 and (apart := next((mark for mark in ";\t|" if mark in names[0]), None)):
+        raise UsageError(f"{path}: its columns stand apart by {apart!r}: save it with commas")
     double = next((place for place, name in enumerate(names) if name in names[:place]), None)
     if double is not None:  # not by its name: a file without a line of names begins with a person
         raise UsageError(f"{path}: columns {names.index(names[double]) + 1} and {double + 1} have the same name")

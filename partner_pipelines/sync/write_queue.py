@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from partner_pipelines.state.outbox import FINAL, Draft, Outbox, Queued, State
+from partner_pipelines.state.outbox_files import make_places
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.write_drafts import BadLine, Drafting, Line
 from partner_pipelines.sync.write_forecast import Forecast
@@ -50,6 +51,8 @@ def queue_lines(
     The same line again, in this file or another, is the write that is there. Raises StateError.
     """
     outbox, report = Outbox(house.data.outbox), QueueReport()
+    if dry is None:
+        make_places(house.data.outbox)
     for piece in _pieces(lines):
         drafted = [line if isinstance(line, BadLine) else drafting.draft(line) for line in piece]
         drafts, bad = _refuse_erased(house, drafted)

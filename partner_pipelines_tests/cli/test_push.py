@@ -95,7 +95,7 @@ def test_a_dry_run_sends_and_queues_nothing_and_foretells_what_comes(pushing: Pr
 def test_bad_lines_are_named_beside_the_file_without_their_values_and_good_ones_go_on(pushing: Program) -> None:
     file = pushing.home / "leads.csv"
     file.write_text(
-        "first_name,last_name,email,phone_number,emial\n"
+        "first_name,last_name,email,phone_number,status\n"
         "Zqgood,Zqline,zqgood.line@example.com,(303) 555-0147,\n"
         ",Zqnameless,zqwrong.example.com,zq12,\n"
         "Zqcell,Zqcell,zq.cell@example.com,,,,zqmore\n"
@@ -104,9 +104,12 @@ def test_bad_lines_are_named_beside_the_file_without_their_values_and_good_ones_
     bad = [
         ("3", "email", "Enter a valid email address"),
         ("3", "first_name", "This field may not be blank."),
-        ("3", "phone_number", "Invalid phone number format"),
+        ("3", "phone_number", "Invalid phone number format: write it with its country code, as in +12025550123"),
         ("4", "(line)", "More cells than the first line has names"),
-        ("5", "emial", "No such field; did you mean email?"),
+        (
+            *("5", "status"),
+            "Not a valid choice; there are new, contacted, qualified, tour_scheduled, application, leased, lost",
+        ),
     ]
     dry = said(pushing, "push", "leads", str(file), "--dry-run")
     assert dry.returncode == 1
@@ -119,6 +122,25 @@ def test_bad_lines_are_named_beside_the_file_without_their_values_and_good_ones_
     rows = csv.reader(named.read_text(encoding="utf-8").splitlines())
     assert [tuple(row) for row in rows] == [("line", "field", "reason"), *bad]
     assert "zq" not in (named.read_text() + dry.stdout + pushed.stdout + pushed.stderr).lower()
+
+
+@pytest.mark.parametrize(
+    ("head", "hint"),
+    [
+        ("first_name,last_name,emial", "column 3 is no field of leads: did you mean email?"),
+        ("First Name,last_name", "column 1 is no field of leads: did you mean first_name?"),
+        ("first_name;last_name;email", "its columns stand apart by ';': save it with commas"),
+        ("Zqada,Zqlast,zq@example.com", "column 1 is no field of leads; there are"),
+    ],
+)
+def test_a_first_line_that_names_no_fields_is_one_mistake(pushing: Program, head: str, hint: str) -> None:
+    file = pushing.home / "leads.csv"
+    file.write_text(f"{head}\na,b,c\na,b,c\n", encoding="utf-8")
+    pushed = said(pushing, "push", "leads", str(file))
+    assert (pushed.returncode, pushed.stdout) == (2, "")
+    (line,) = pushed.stderr.splitlines()
+    assert hint in line
+    assert "zq" not in line.lower()
 
 
 def test_what_the_partner_refuses_is_named_by_its_line_in_the_partners_words(

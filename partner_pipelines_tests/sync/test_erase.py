@@ -71,13 +71,14 @@ def fill(program: Program) -> None:
     apply(program)
     receive(program, body(UPDATED, property_id, datetime.now(UTC), other={"name": PERSON["alone"], "at": ADDRESS}))
     place = program.data.outbox / "leads"
-    place.mkdir(parents=True)
+    place.mkdir(parents=True, exist_ok=True)
     (place / "waiting.csv").write_text(f"first_name,last_name,email\nA,B,{ADDRESS}\n", encoding="utf-8")
 
 
 def erase(program: Program, address: str = ADDRESS) -> ErasureReport:
     with open_house(program.settings(), run_id=None, stop=StopSignal()) as house:
-        return erase_person(house, address)
+        report, _ = erase_person(house, address)
+        return report
 
 
 def leaks(program: Program) -> list[Leak]:
@@ -135,6 +136,28 @@ def test_what_waited_is_not_sent_and_what_was_uncertain_is_left_to_a_person(prog
     erase(program)
     states = {write.kind: (write.state, write.payload) for write in outbox(program).find([1, 2])}
     assert states == {"leads": ("created", None), "clients": ("unknown", None)}
+
+
+def test_files_of_writes_lose_that_persons_lines_and_keep_the_others(program: Program) -> None:
+    program.sync("leads")
+    place = program.data.outbox / "leads"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "two.csv").write_text(
+        f'first_name,last_name,email\nStay,"Here,\ntoo",stay@canary.example\nGo,Away,{ADDRESS.upper()}\n',
+        encoding="utf-8",
+    )
+    (place / "two.jsonl").write_text(
+        f'{{"email": "{ADDRESS}"}}\n{{"first_name": "Stay", "last_name": "Too"}}\n', encoding="utf-8"
+    )
+    (place / "half.tmp").write_text("somebody else's, half written", encoding="utf-8")
+    with open_house(program.settings(), run_id=None, stop=StopSignal()) as house:
+        _, files = erase_person(house, ADDRESS)
+    assert {(cleared.path.name, cleared.lines) for cleared in files} == {("two.csv", 1), ("two.jsonl", 1)}
+    assert (place / "two.csv").read_text(encoding="utf-8") == (
+        'first_name,last_name,email\nStay,"Here,\ntoo",stay@canary.example\n'
+    )
+    assert (place / "two.jsonl").read_text(encoding="utf-8") == '{"first_name": "Stay", "last_name": "Too"}\n'
+    assert (place / "half.tmp").exists()
 
 
 def test_erasing_again_finds_nothing_and_says_so(program: Program) -> None:

@@ -17,6 +17,7 @@ BLANK = "This field may not be blank."
 NOT_TEXT = "Not a valid string."
 NOT_AN_EMAIL = "Enter a valid email address"
 NOT_A_PHONE = "Invalid phone number format"
+NO_COUNTRY = f"{NOT_A_PHONE}: write it with its country code, as in +12025550123"
 NOT_A_POSTCODE = "Enter a valid UK postcode"
 NOT_AN_AMOUNT = "Enter an amount above 0 with at most two decimals"
 NOT_A_NUMBER = "A valid number is required."
@@ -67,6 +68,7 @@ def email(value: object) -> str:
 
 def phone(region: str) -> Check:
     """A phone number, in E.164 afterwards. `region`: the country (ISO 3166) of numbers without a country code."""
+    words = NOT_A_PHONE if region == "GB" else NO_COUNTRY
 
     def check(value: object) -> str:
         stripped = str(_any_text(value))
@@ -77,10 +79,10 @@ def phone(region: str) -> Check:
         try:
             number = phonenumbers.parse(stripped, region)
         except phonenumbers.NumberParseException:
-            raise RefusedValueError(NOT_A_PHONE) from None
+            raise RefusedValueError(words) from None
         found = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
         if not phonenumbers.is_possible_number(number) or not _E164.fullmatch(found):
-            raise RefusedValueError(NOT_A_PHONE)
+            raise RefusedValueError(words)
         return found
 
     return check
