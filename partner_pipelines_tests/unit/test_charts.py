@@ -40,7 +40,8 @@ def rents(rows: Rows) -> RentChart:
 
 @pytest.mark.parametrize("mart", CHARTS)
 def test_where_there_is_no_row_it_says_so(mart: str, tmp_path: Path) -> None:
-    chart = CHARTS[mart](answers(**{"lead_funnel": NO_LEADS, "finished_at IS NOT NULL": [(0,)]}))
+    found: dict[str, Rows] = {"lead_funnel": NO_LEADS, "finished_at IS NOT NULL": [(0,)]}
+    chart = CHARTS[mart](answers(**found))
     assert chart.alt.split(": ")[-1] == chart.nothing
     assert chart.draw(tmp_path)
 
