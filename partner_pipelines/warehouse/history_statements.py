@@ -21,7 +21,7 @@ VERSION: dict[str, tuple[str, str]] = {
     "content_hash": ("VARCHAR", "The keyed hash of the row in this version, as in the table [internal]"),
     "valid_from": (
         "TIMESTAMPTZ",
-        "Since when the row is known to be so: the time of the look or the event that showed it, in our time [internal]",
+        "Since when the row is known to be so: the time of the look or the event that showed it, our time [internal]",
     ),
     "valid_to": (
         "TIMESTAMPTZ",
