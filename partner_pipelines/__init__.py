@@ -6,6 +6,8 @@ The map of the house (imports go one way, downwards; setup.cfg holds that as con
     definitions.py   the one Dagster Definitions object
     defs/            Dagster, thin over sync/
     receiver/        takes webhooks: verify, store, acknowledge
+    report/          what the warehouse says, for people: charts of the marts, the weekly report
+    pictures/        numbers in, PNG out
     sync/            the ways through the house: plan, fetch, tokenise, land, load
     warehouse/       DuckDB: one writer, staged merges, immutable published copies
     partners/        the two clients and the transport below them

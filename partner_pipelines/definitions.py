@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from partner_pipelines.defs import audit, history, mart_checks, marts, openmoove, resman, webhooks, writes
+from partner_pipelines.defs import audit, history, mart_checks, marts, openmoove, report, resman, webhooks, writes
 from partner_pipelines.defs.checks import CHECKS
 from partner_pipelines.defs.executors import EXECUTORS
 from partner_pipelines.defs.purge import build_purge_schedule, purge
@@ -27,6 +27,7 @@ _tables = (
     *audit.TABLES,
     *history.TABLES,
     *marts.TABLES,
+    report.REPORT,
 )
 
 defs = dg.Definitions(
@@ -40,6 +41,7 @@ defs = dg.Definitions(
             audit.api_calls,
             history.history,
             marts.marts,
+            report.weekly_report,
             audit.build_runs(_tables),
         )
     ],
@@ -52,6 +54,7 @@ defs = dg.Definitions(
         writes.no_write_stays_unknown,
         writes.every_rejection_has_a_reason,
         *marts.CHECKS,
+        report.report_is_of_this_week,
         *mart_checks.CHECKS,
         *audit.CHECKS,
         *history.CHECKS,
@@ -65,6 +68,7 @@ defs = dg.Definitions(
         webhooks.drift_job,
         openmoove.idle_job,
         marts.marts_job,
+        report.report_job,
         audit.daily_job,
     ],
     schedules=[

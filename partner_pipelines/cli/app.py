@@ -17,7 +17,7 @@ import typer
 from partner_pipelines import __version__
 from partner_pipelines.cli.audit_commands import audit_app
 from partner_pipelines.cli.connection_commands import doctor, restore, revoke, scopes
-from partner_pipelines.cli.data_commands import backup, erase, purge, query, sync
+from partner_pipelines.cli.data_commands import backup, erase, purge, query, report, sync
 from partner_pipelines.cli.serving_commands import demo, receiver, sandbox, up
 from partner_pipelines.cli.webhook_commands import webhooks_app
 from partner_pipelines.cli.words import BAD_USAGE, DONE, FAILED
@@ -34,7 +34,7 @@ app = typer.Typer(
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *(sandbox, demo, sync, up, receiver),
     *(push, doctor, scopes, revoke, restore),
-    *(query, purge, backup, erase),
+    *(query, report, purge, backup, erase),
 )
 for _command in _COMMANDS:
     app.command()(_command)

@@ -1,4 +1,4 @@
-"""What brings, shows and keeps the data: `sync`, `query`, `purge`, `backup`."""
+"""What brings, shows and keeps the data: `sync`, `query`, `report`, `purge`, `backup`, `erase`."""
 
 from __future__ import annotations
 
@@ -38,6 +38,13 @@ def query(
     from partner_pipelines.cli.query import run_query_command
 
     run_query_command(sql, form, full=full)
+
+
+def report(*, as_json: Json = False) -> None:
+    """Write the weekly report, one HTML file, of what is published now; print where it is."""
+    from partner_pipelines.cli.report import run_report
+
+    run_report(as_json=as_json)
 
 
 def purge(

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -14,6 +15,7 @@ from partner_pipelines.defs.published import published_columns, published_lineag
 from partner_pipelines.defs.resources import current_data, current_settings, sentences_only
 from partner_pipelines.defs.run_report import ROWS, asset_key
 from partner_pipelines.defs.table_assets import OWNERS
+from partner_pipelines.report.charts import CHARTS, Ask, Chart
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.warehouse.history_statements import HISTORY
 from partner_pipelines.warehouse.marts import MARTS, Mart
@@ -119,7 +121,15 @@ def _draw_health(data: DataDirectory) -> bytes:
     return draw_health([Hour(*row) for row in hours], budget, data.dagster / "matplotlib")
 
 
-_PICTURES: Mapping[str, Callable[[DataDirectory], bytes]] = {FRESHNESS: _draw_freshness, HEALTH: _draw_health}
+def _drawer(chart: Callable[[Ask], Chart]) -> Callable[[DataDirectory], bytes]:
+    return lambda data: chart(partial(query, data)).draw(data.dagster / "matplotlib")
+
+
+_PICTURES: Mapping[str, Callable[[DataDirectory], bytes]] = {
+    FRESHNESS: _draw_freshness,
+    HEALTH: _draw_health,
+    **{mart: _drawer(chart) for mart, chart in CHARTS.items()},
+}
 
 
 @dg.asset_check(

@@ -18,7 +18,7 @@ from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.execution.api import execute_run_iterator  # the public execute_job names the run itself: too late
 from dagster._core.utils import make_new_run_id
 
-from partner_pipelines.defs import CODE_LOCATION, audit, history, marts
+from partner_pipelines.defs import CODE_LOCATION, audit, history, marts, report
 from partner_pipelines.defs.alerts import why_not_told
 from partner_pipelines.defs.dead_runs import mark_dead_runs
 from partner_pipelines.defs.home import open_instance, storage_errors
@@ -98,7 +98,8 @@ def select_assets(selection: str | None) -> frozenset[dg.AssetKey]:
     graph = definitions().resolve_asset_graph()
     if selection is None:
         # Marts are views: what a sync loads they show, whether somebody draws them or not; writes come if there are any
-        return frozenset(graph.executable_asset_keys) - set(map(asset_key, (*history.TABLES, *marts.TABLES, WRITES)))
+        left_out = (*history.TABLES, *marts.TABLES, report.REPORT, WRITES)
+        return frozenset(graph.executable_asset_keys) - set(map(asset_key, left_out))
     with warnings.catch_warnings():
         # `group:` and `*` work; Dagster only says that their syntax may still change
         warnings.simplefilter("ignore", dg.BetaWarning)

@@ -9,7 +9,7 @@ from datetime import timedelta
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # no public name
 
-from partner_pipelines.defs import audit, marts, openmoove
+from partner_pipelines.defs import audit, marts, openmoove, report
 from partner_pipelines.defs.run_report import asset_key
 from partner_pipelines.warehouse.history_statements import HISTORY
 
@@ -29,7 +29,7 @@ class Refresh:
     description: str
 
 
-_HOUR = timedelta(hours=1)
+_HOUR, _WEEK = timedelta(hours=1), timedelta(weeks=1)
 REFRESHES = (
     Refresh(
         "refresh_units", "units_three_times_a_day", ("resman.units",), "0 6,14,20 * * *", 10 * _HOUR, "ResMan's units"
@@ -76,10 +76,12 @@ def build_schedules(timezone: str) -> list[dg.ScheduleDefinition]:
     idle = "Looks at OpenMoove's sales that are long done, each once in 30 days."
     judged = "Looks whether every call, event and run stands in the audit tables once."
     drawn = "Looks at the marts, judges them and draws their pictures."
+    written = "Writes the weekly report on Monday mornings."
     return [
         *(_schedule(refresh, timezone) for refresh in REFRESHES),
         _schedule_of(openmoove.idle_job, "done_sales_daily", "30 3 * * *", timezone, idle),
         _schedule_of(marts.marts_job, "marts_hourly", "10 * * * *", timezone, drawn),
+        _schedule_of(report.report_job, "weekly_report_mondays", "0 6 * * 1", timezone, written),
         _schedule_of(audit.daily_job, "audit_tables_daily", "15 4 * * *", timezone, judged),
     ]
 
@@ -90,7 +92,8 @@ def freshness_policies() -> Iterator[tuple[dg.AssetKey, dg.FreshnessPolicy]]:
     A table that is skipped (no scope, no credentials) has never been fresh and is not judged.
     """
     refreshed = [(refresh.tables, refresh.every) for refresh in REFRESHES]
-    for tables, every in (*refreshed, ((*marts.TABLES, *HISTORY.values(), audit.RUNS), _HOUR)):
+    views = ((*marts.TABLES, *HISTORY.values(), audit.RUNS), _HOUR)
+    for tables, every in (*refreshed, views, ((report.REPORT,), _WEEK)):
         for table in tables:
             yield asset_key(table), dg.FreshnessPolicy.time_window(warn_window=2 * every, fail_window=3 * every)
 

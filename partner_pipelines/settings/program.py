@@ -45,7 +45,7 @@ class ProgramSettings(Declared):
     published_group: Annotated[
         Group | None,
         About(
-            "who may read warehouse/published and nothing else; besides it and the owner nobody may then",
+            "who may read warehouse/published and reports, and nothing else; besides it and the owner nobody may then",
             takes="a group that this user is in, by name or number",
             default="unset: everybody may",
         ),

@@ -112,6 +112,11 @@ class DataDirectory:
         return self.warehouse / "published" / "current.duckdb"
 
     @property
+    def weekly_report(self) -> Path:
+        """The report that people read."""
+        return self.root / "reports" / "weekly.html"
+
+    @property
     def dagster(self) -> Path:
         """DAGSTER_HOME."""
         return self.root / "dagster"

@@ -35,7 +35,7 @@ from partner_pipelines.warehouse.connection import Warehouse
 
 _LEFT_OUT = {
     *("state/tokens", "state/budget", "state/claims", "state/runs", "state/sandbox.json"),
-    *("dagster/logs", "dagster/matplotlib", "webhooks/receiver.log", "demo", "warehouse"),
+    *("dagster/logs", "dagster/matplotlib", "webhooks/receiver.log", "reports", "demo", "warehouse"),
 }
 _KEYS = ("audit-signing.pem", "audit-signing.next.pem")
 _LATER = {"state/vault", "audit", f"outbox/{FILE}", f"outbox/{FILE}-journal", *(f"state/keys/{name}" for name in _KEYS)}

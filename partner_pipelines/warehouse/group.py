@@ -1,4 +1,4 @@
-"""The group that may read what is published, and nothing else."""
+"""The group that may read what is published, the report included, and nothing else."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ def open_to_group(data: DataDirectory, group: int) -> None:
     Raises:
         StateError: something here is another user's, or this one is not in the group.
     """
-    published = data.published.parent
-    for directory, mode in ((data.root, _WAY), (data.warehouse, _WAY), (published, _PUBLISHED)):
+    published, reports = data.published.parent, data.weekly_report.parent
+    with state_errors("read", reports):
+        found = {reports: _PUBLISHED} if reports.exists() else {}
+    for directory, mode in ({data.root: _WAY, data.warehouse: _WAY, published: _PUBLISHED} | found).items():
         make_directory(directory, mode)
         with state_errors("open to the group", directory):
             _hand_over(directory, group, mode)
     for entry in (*data.root.iterdir(), *data.warehouse.iterdir()):
-        if entry not in (data.warehouse, published):
+        if entry not in (data.warehouse, published, reports):
             with state_errors("close to others", entry), suppress(FileNotFoundError):
                 _shut(entry)
 

@@ -18,16 +18,16 @@ HISTORY: dict[str, str] = {
 """The history of each table that has one."""
 
 VERSION: dict[str, tuple[str, str]] = {
-    "content_hash": ("VARCHAR", "The keyed hash of the row in this version, as in the table"),
+    "content_hash": ("VARCHAR", "The keyed hash of the row in this version, as in the table [internal]"),
     "valid_from": (
         "TIMESTAMPTZ",
-        "Since when the row is known to be so: the time of the look or the event that showed it, in our time",
+        "Since when the row is known to be so: the time of the look or the event that showed it, our time [internal]",
     ),
     "valid_to": (
         "TIMESTAMPTZ",
-        "When it ended: the next version's begin, or when the row was gone; null: it is so now",
+        "When it ended: the next version's begin, or when the row was gone; null: it is so now [internal]",
     ),
-    "deleted_at": ("TIMESTAMPTZ", "When the row was found gone, where that ended the version; else null"),
+    "deleted_at": ("TIMESTAMPTZ", "When the row was found gone, where that ended the version; else null [internal]"),
 }
 
 
@@ -42,7 +42,8 @@ def history_columns(name: str) -> dict[str, tuple[str, str]]:
     table = TABLES[name]
     described = all_columns(table)
     columns = {column: described[column] for column in ("connection", *table.key, *content_columns(table))}
-    return columns | VERSION
+    kind, words = columns["connection"]
+    return columns | {"connection": (kind, f"{words} [internal]")} | VERSION
 
 
 def create_statements(name: str) -> list[str]:

@@ -19,8 +19,12 @@ from partner_pipelines_tests.alert_receiver import AlertReceiver
 from partner_pipelines_tests.dagster.conftest import published
 from partner_pipelines_tests.sandbox_process import SandboxProcess
 
-# Without their scopes, and without a write
-_NOT_LOADED = {dg.AssetKey(path) for path in (["resman", "payments"], ["resman", "maintenance"], ["audit", "writes"])}
+REPORT = dg.AssetKey(["reports", "weekly"])
+# Without their scopes, and without a write; and what is no table
+_WITHOUT_ROWS = {
+    REPORT,
+    *map(dg.AssetKey, (["resman", "payments"], ["resman", "maintenance"], ["audit", "writes"])),
+}
 _BARE = """
     SELECT schema_name || '.' || table_name, '' FROM duckdb_tables() WHERE comment IS NULL AND NOT internal
     UNION ALL
@@ -28,6 +32,10 @@ _BARE = """
     UNION ALL
     SELECT schema_name || '.' || table_name, column_name FROM duckdb_columns() WHERE comment IS NULL AND NOT internal
 """
+PICTURES = (
+    *("api_health", "rent_history", "unit_availability", "lead_funnel", "transaction_progress"),
+    *("milestone_durations", "overdue_milestones"),
+)
 FRESHNESS = dg.AssetKey(["marts", "openmoove_freshness"])
 
 
@@ -45,9 +53,11 @@ def materialized(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, dg
 
 
 def fresh(instance: dg.DagsterInstance) -> dg.AssetCheckEvaluation:
-    (record,) = instance.event_log_storage.get_asset_check_execution_history(
-        dg.AssetCheckKey(FRESHNESS, "active_properties_are_fresh"), limit=1
-    )
+    return judged(instance, FRESHNESS, "active_properties_are_fresh")
+
+
+def judged(instance: dg.DagsterInstance, key: dg.AssetKey, check: str) -> dg.AssetCheckEvaluation:
+    (record,) = instance.event_log_storage.get_asset_check_execution_history(dg.AssetCheckKey(key, check), limit=1)
     assert record.event is not None
     assert record.event.dagster_event is not None
     return record.event.dagster_event.asset_check_evaluation_data
@@ -56,7 +66,7 @@ def fresh(instance: dg.DagsterInstance) -> dg.AssetCheckEvaluation:
 def assert_shown_whole(instance: dg.DagsterInstance) -> None:
     """Every asset that has rows says how many, what its columns are, and, a mart, which columns they are made of."""
     for spec in definitions().resolve_all_asset_specs():
-        if spec.key in _NOT_LOADED:
+        if spec.key in _WITHOUT_ROWS:
             continue
         name, told = spec.key.to_user_string(), materialized(instance, spec.key)
         assert isinstance(told["dagster/row_count"].value, int), name
@@ -73,6 +83,13 @@ def assert_shown_whole(instance: dg.DagsterInstance) -> None:
     assert _origins(instance, "openmoove_property_freshness", "property_id") == [("openmoove/properties", "id")]
 
 
+def assert_reported(instance: dg.DagsterInstance, data: DataDirectory) -> None:
+    told = materialized(instance, REPORT)
+    assert told["path"].value == str(data.weekly_report)
+    assert told["bytes"].value == data.weekly_report.stat().st_size
+    assert judged(instance, REPORT, "report_is_of_this_week").passed
+
+
 def _origins(instance: dg.DagsterInstance, mart: str, column: str) -> list[tuple[str, str]]:
     lineage = materialized(instance, dg.AssetKey(["marts", mart]))["dagster/column_lineage"].value
     assert isinstance(lineage, dg.TableColumnLineage)
@@ -85,7 +102,7 @@ def test_a_sync_leaves_them_out_and_their_own_run_counts_draws_and_judges(
     synced = run_sync(settings, stop=StopSignal())
     assert synced.success
     assert not [table for table in synced.tables if table.startswith("marts.")]
-    drawn = run_sync(settings, selection="group:marts", stop=StopSignal())
+    drawn = run_sync(settings, selection="group:marts or group:history", stop=StopSignal())
     assert drawn.success, drawn
     assert {mart.table for mart in MARTS} <= drawn.tables.keys()
     assert drawn.tables["marts.openmoove_property_freshness"]["rows"] == 12
@@ -99,17 +116,19 @@ def test_a_sync_leaves_them_out_and_their_own_run_counts_draws_and_judges(
     assert isinstance(schema, dg.TableSchema)
     assert {column.name for column in schema.columns} >= {"fresher_than_24h", "hours_until_clear"}
     assert all(column.description for column in schema.columns)
-    assert "picture" in materialized(instance, dg.AssetKey(["marts", "api_health"]))
+    assert [name for name in PICTURES if "picture" not in materialized(instance, dg.AssetKey(["marts", name]))] == []
+    assert_reported(instance, data)
     assert fresh(instance).passed
     assert_shown_whole(instance)
     assert published(data, _BARE) == [], "every table, view and column has a comment that any client shows"
 
     # The data are some seconds old: younger than none of them is
     strict = load_settings({**environ, "OPENMOOVE_FRESH_WITHIN": "0"})
-    assert run_sync(strict, selection="group:marts", stop=StopSignal()).success
-    judged = fresh(instance)
-    assert (judged.passed, judged.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert judged.metadata["examples"].value == {"openmoove": {"share": 0.0, "target": 0.95}}
+    selection = 'key:"marts/openmoove_freshness"'
+    assert run_sync(strict, selection=selection, stop=StopSignal()).success
+    told_off = fresh(instance)
+    assert (told_off.passed, told_off.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert told_off.metadata["examples"].value == {"openmoove": {"share": 0.0, "target": 0.95}}
 
 
 def test_an_error_rate_beyond_the_threshold_is_told_once_and_its_end_once(
@@ -124,13 +143,8 @@ def test_an_error_rate_beyond_the_threshold_is_told_once_and_its_end_once(
             sandbox.fault("status", path="/api/employees", times=4, status=503)
             assert not run_sync(settings, selection='key:"resman/employees"', stop=StopSignal()).success
         assert run_sync(settings, selection="group:marts", stop=StopSignal()).success
-        (record,) = instance.event_log_storage.get_asset_check_execution_history(
-            dg.AssetCheckKey(dg.AssetKey(["marts", "api_health"]), "calls_succeed"), limit=1
-        )
-        assert record.event is not None
-        assert record.event.dagster_event is not None
-        judged = record.event.dagster_event.asset_check_evaluation_data
-        assert (judged.passed, judged.severity) == (False, dg.AssetCheckSeverity.ERROR)
+        found = judged(instance, dg.AssetKey(["marts", "api_health"]), "calls_succeed")
+        assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.ERROR)
         assert receiver.titles == ["resman: 80.0 % of 5 calls failed in the last 1 h"]
         assert run_sync(settings, selection="group:resman", stop=StopSignal()).success
         assert receiver.titles[1:] == ["over: resman: 80.0 % of 5 calls failed in the last 1 h"]

@@ -11,7 +11,7 @@ from partner_pipelines_tests.cli.finished_demo import FinishedDemo
 from partner_pipelines_tests.docs.pages import ROOT
 
 PRIVATE_DIRECTORY = 0o700
-PUBLIC_DIRECTORIES = {".", "warehouse", "warehouse/published"}
+PUBLIC_DIRECTORIES = {".", "warehouse", "warehouse/published", "reports"}
 SHUT = "dagster"
 
 _ROW = re.compile(r"^\| ((?:`[^`]+`(?:, )?)+) \|.*\| (0\d{3}) \|$", re.MULTILINE)

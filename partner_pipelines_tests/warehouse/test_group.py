@@ -24,6 +24,8 @@ def test_what_was_open_to_everybody_is_the_groups_and_stays_so(yard: Yard) -> No
     publish(yard.warehouse)
     before = modes(yard)
     assert {mode for _, mode in before.values()} == {0o755, 0o644}
+    reports = yard.data.weekly_report.parent
+    reports.mkdir(0o755)
     strange = yard.data.root / "somebody's"
     strange.mkdir(0o755)
     owner = before["environment.json"][0]
@@ -39,6 +41,7 @@ def test_what_was_open_to_everybody_is_the_groups_and_stays_so(yard: Yard) -> No
         }
         assert stat.S_IMODE(version.stat().st_mode) == 0o444
         assert stat.S_IMODE(strange.stat().st_mode) == 0o700
+        assert (reports.stat().st_gid, stat.S_IMODE(reports.stat().st_mode)) == (GROUP, 0o750)
 
 
 def test_a_new_data_directory_is_the_groups_from_the_start(tmp_path: Path) -> None:
@@ -46,3 +49,4 @@ def test_a_new_data_directory_is_the_groups_from_the_start(tmp_path: Path) -> No
     open_to_group(yard.data, GROUP)
     assert [path.name for path in yard.data.published.parent.iterdir()] == []
     assert modes(yard)["warehouse/published"] == (GROUP, 0o750)
+    assert not yard.data.weekly_report.parent.exists()
