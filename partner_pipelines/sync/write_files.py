@@ -8,7 +8,7 @@ import gzip
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -33,11 +33,9 @@ def check_name(path: Path) -> None:
 def check_file(path: Path, drafting: Drafting) -> None:
     """The file can be read to its end: of one that cannot be, nothing is sent. Raises UsageError."""
     names_connection, line = not drafting.needs_connection, None
-    is_csv = path.name.lower().removesuffix(".gz").endswith(".csv")
+    if _is_csv(path):
+        _check_columns(path, drafting)
     for line in read_lines(path):
-        if is_csv and isinstance(line, Line):
-            _check_columns(path, list(line.values), drafting)
-            is_csv = False  # each line has the same columns
         names_connection = names_connection or (isinstance(line, Line) and CONNECTION in line.values)
     if line is None:
         raise UsageError(f"{path} has no lines")
@@ -47,9 +45,15 @@ def check_file(path: Path, drafting: Drafting) -> None:
         )
 
 
-def _check_columns(path: Path, names: Sequence[str], drafting: Drafting) -> None:
+def _is_csv(path: Path) -> bool:
+    return path.name.lower().removesuffix(".gz").endswith(".csv")
+
+
+def _check_columns(path: Path, drafting: Drafting) -> None:
     """A column that is no field is one mistake, not one a line. It is told by its place: its name may be a person's."""
     known = {*drafting.form.checks, *drafting.form.meta}
+    with _reading(path), _opened(path) as file:
+        names = _names(path, csv.DictReader(file, strict=True))
     for place, name in enumerate(names, 1):
         if name not in known:
             near = difflib.get_close_matches(name.casefold().replace(" ", "_"), known, 1)
@@ -60,12 +64,15 @@ def _check_columns(path: Path, names: Sequence[str], drafting: Drafting) -> None
 def read_lines(path: Path) -> Iterator[Line | BadLine]:
     """The file's lines, numbered as an editor does. Raises UsageError for a file that is none or cannot be read."""
     check_name(path)
+    with _reading(path), _opened(path) as file:
+        yield from (_read_csv if _is_csv(path) else _read_json)(path, file)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """What cannot be read is told as such. Raises UsageError."""
     try:
-        with _opened(path) as file:
-            if path.name.lower().removesuffix(".gz").endswith(".csv"):
-                yield from _read_csv(path, file)
-            else:
-                yield from _read_json(path, file)
+        yield
     except (OSError, EOFError, gzip.BadGzipFile) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"{path} cannot be read: {reason}") from error
@@ -88,8 +95,8 @@ def _opened(path: Path) -> Iterator[TextIO]:
             yield plain
 
 
-def _read_csv(path: Path, file: TextIO) -> Iterator[Line | BadLine]:
-    rows = csv.DictReader(file, restkey=_REST, strict=True)
+def _names(path: Path, rows: csv.DictReader[str]) -> list[str]:
+    """The columns, as the first line names them. Raises UsageError."""
     names = [name.strip() for name in rows.fieldnames or ()]
     if not any(names):
         raise UsageError(f"{path} is empty: its first line names the columns")
@@ -98,7 +105,12 @@ def _read_csv(path: Path, file: TextIO) -> Iterator[Line | BadLine]:
     double = next((place for place, name in enumerate(names) if name in names[:place]), None)
     if double is not None:  # not by its name: a file without a line of names begins with a person
         raise UsageError(f"{path}: columns {names.index(names[double]) + 1} and {double + 1} have the same name")
-    rows.fieldnames = names
+    return names
+
+
+def _read_csv(path: Path, file: TextIO) -> Iterator[Line | BadLine]:
+    rows = csv.DictReader(file, restkey=_REST, strict=True)
+    rows.fieldnames = _names(path, rows)
     for row in rows:
         if row.pop(_REST, None) is not None:
             yield BadLine(rows.line_num, {WHOLE_LINE: ["More cells than the first line has names"]})

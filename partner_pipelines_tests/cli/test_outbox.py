@@ -39,7 +39,7 @@ def unsure(program: Program, sandbox: SandboxProcess) -> Iterator[Program]:
         sandbox.fault("drop_before_effect", method="POST", path="/api/payments$")
         pushed = said(program, "push", "payments", str(write_csv(program.home / "pay.csv", PAYMENTS)), "--json")
         assert (pushed.returncode, counts(pushed)) == (1, {"created": 1, "unknown": 3})
-        assert "`outbox list` names those that only a person can settle" in pushed.stdout
+        assert "of them only a person can settle: `outbox list` says which" in pushed.stdout
         yield program
 
 
@@ -65,10 +65,13 @@ def test_uncertain_payments_are_listed_and_never_sent_again_by_themselves(
     assert all(len(write["request_ids"]) == 1 for write in listed.values())
     assert {write["state"] for write in _listed(unsure, "--all").values()} == {"unknown", "created"}
     lines = said(unsure, "outbox", "list").stdout.splitlines()
-    assert [line.split()[:4] for line in lines] == [[str(one), "payments", "resman", "unknown"] for one in listed]
+    assert [line.split()[:4] for line in lines[::2]] == [[str(one), "payments", "resman", "unknown"] for one in listed]
+    for number, (write, line) in enumerate(zip(listed.values(), lines[1::2], strict=True), 1):
+        asked = write["request_ids"][-1]
+        assert line.strip() == f"pay.csv, UNSURE-{number}, line {number + 1}; the last request: {asked}"
     before = sandbox.log()[-1]["n"]
-    for words in (("outbox", "settle"), ("push", "payments", str(unsure.home / "pay.csv"))):
-        assert said(unsure, *words).returncode == 0
+    assert said(unsure, "outbox", "settle").returncode == 0
+    assert said(unsure, "push", "payments", str(unsure.home / "pay.csv")).returncode == 1, "a person has to settle them"
     assert posts(sandbox, before) == 0
     assert set(_listed(unsure)) == set(listed)
 

@@ -36,7 +36,7 @@ README = ROOT / "README.md"
 QUERIES = [command for command in commands(README) if command.startswith(f"{PROGRAM} query")]
 PICTURES = sorted((ROOT / "docs" / "images").iterdir())
 # Options of other programs that a page names
-OF_OTHERS = {"--no-sandbox"}
+OF_OTHERS = {"--no-sandbox", "--read-only"}
 
 
 def test_there_are_five_queries_and_more() -> None:
