@@ -1,0 +1,72 @@
+"""The outbox's statements. A state is a word of `outbox_writes.State`; times sort as text."""
+
+from __future__ import annotations
+
+CLAIM = """
+SELECT id, operation_ids FROM writes AS mine
+WHERE state = 'queued' AND connection = ? AND kind IN (SELECT value FROM json_each(?))
+AND NOT EXISTS (
+    SELECT 1 FROM writes AS earlier
+    WHERE earlier.kind = mine.kind AND earlier.connection = mine.connection AND earlier.key = mine.key
+    AND earlier.id < mine.id AND earlier.state IN ('queued', 'sending', 'unknown')
+)
+ORDER BY id LIMIT ?
+"""
+SENDING = """
+UPDATE writes SET state = 'sending', operation_ids = ?, pid = ?, started = ?, namespace = ?, boot = ?, revision = ?
+WHERE id = ?
+"""
+SETTLE = """
+UPDATE writes SET
+    state = :state, action = coalesce(:action, action), partner_id = coalesce(:partner_id, partner_id),
+    request_ids = iif(:request_id IS NULL, request_ids, json_insert(request_ids, '$[#]', :request_id)),
+    attempts = attempts + (:request_id IS NOT NULL), looks = coalesce(:looks, looks),
+    reason = :reason, field_errors = :field_errors, due = :due, boot = :boot,
+    sent_at = iif(:request_id IS NULL, sent_at, :at),
+    uncertain_at = iif(:state = 'unknown', coalesce(uncertain_at, :at), uncertain_at),
+    finished_at = iif(:is_final, :at, NULL),
+    pid = NULL, started = NULL, namespace = NULL, revision = :revision
+WHERE id = :id AND (:only_from IS NULL OR state IN (SELECT value FROM json_each(:only_from)))
+"""
+BEFORE = """
+kind = ? AND connection = ? AND key = ? AND id < ? AND state IN ('created', 'updated', 'unchanged')
+ORDER BY id DESC LIMIT 1
+"""
+DUE = "state = 'unknown' AND connection = ? AND due IS NOT NULL AND (boot <> ? OR due <= ?)"
+RESTED = """
+(state = 'queued' AND due IS NULL AND NOT EXISTS (
+    SELECT 1 FROM writes AS earlier
+    WHERE earlier.kind = mine.kind AND earlier.connection = mine.connection AND earlier.key = mine.key
+    AND earlier.id < mine.id AND earlier.state IN ('queued', 'sending', 'unknown')
+))
+OR (state IN ('queued', 'unknown') AND due IS NOT NULL AND (boot <> ? OR due <= ?))
+"""
+HOLD = """
+UPDATE writes SET due = ?, boot = ?
+WHERE connection = ? AND (? IS NULL OR kind IN (SELECT value FROM json_each(?)))
+AND (state = 'queued' OR (? IS NULL AND state = 'unknown' AND due IS NOT NULL))
+AND (due IS NULL OR boot <> ? OR due <= ?)
+"""
+FORGET = """
+UPDATE writes SET payload = NULL, field_errors = NULL, label = NULL, revision = ?
+WHERE state IN ('created', 'updated', 'unchanged', 'rejected') AND finished_at < ? AND payload IS NOT NULL
+"""
+KEPT = "SELECT id, payload, field_errors FROM writes WHERE payload IS NOT NULL OR field_errors IS NOT NULL"
+ERASE = """
+UPDATE writes SET
+    payload = NULL, field_errors = NULL, label = NULL, revision = ?1, due = NULL,
+    reason = iif(state = 'queued', 'the person was erased before it was sent', reason),
+    finished_at = iif(state = 'queued', ?2, finished_at),
+    state = iif(state = 'queued', 'rejected', state)
+WHERE id IN (SELECT value FROM json_each(?3))
+"""
+INSERT = """
+INSERT INTO writes (
+    kind, connection, key, is_natural, target, payload, payload_hash, idempotency_key, source, line, label, state,
+    queued_at, revision
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)
+"""
+LAST = """
+SELECT id, state, payload_hash, finished_at FROM writes
+WHERE kind = ? AND connection = ? AND key = ? ORDER BY id DESC LIMIT 1
+"""
