@@ -23,6 +23,7 @@ up: install ## sandbox, Dagster's UI and daemon; Ctrl-C ends all of it
 	$(BIN)/partner-pipelines up
 
 test: install ## the tests that need nothing but this clone
+	@$(BIN)/python -m compileall -q partner_pipelines partner_pipelines_tests # hundreds of processes load them
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --ignore=partner_pipelines_tests/shared --ignore=partner_pipelines_tests/browser
 
 test-shared: install ## the tests on the real rows in ../shared/data

@@ -52,11 +52,12 @@ def test_a_day_takes_no_more_renewals_than_the_lifetime_asks_for(
     store = TokenStore(memory / "tokens", clock)
     partner.lifetime = lifetime
     step = lifetime / 2.3
-    for _ in range(int(DAY / step)):
+    day = DAY if lifetime > 2 else DAY / 6  # four hours of these are 16,560 looks
+    for _ in range(int(day / step)):
         token = store.token_for(KEY, partner)
         assert not token.is_expired(clock.now)
         clock.pass_seconds(step)
-    assert partner.calls <= math.ceil(DAY / (0.8 * lifetime)) + 1
+    assert partner.calls <= math.ceil(day / (0.8 * lifetime)) + 1
 
 
 def test_in_the_advisory_window_one_renews_while_others_go_on_with_the_old_token(

@@ -93,6 +93,8 @@ def test_nothing_of_the_person_is_left_and_nothing_brings_it_back(program: Progr
     report = erase(program)
     assert leaks(program) == []
     assert (report.persons >= 5, report.writes, report.dead_letters, report.first_time) == (True, 2, 2, True)
+    states = {write.kind: (write.state, write.payload) for write in outbox(program).find([1, 2])}
+    assert states == {"leads": ("created", None), "clients": ("unknown", None)}, "uncertain: for a person"
     program.sync(env=ALL_DUE)
     assert leaks(program) == []
     _come_again(program)
@@ -129,13 +131,6 @@ def _come_again(program: Program) -> None:
     program.sandbox.change(resman={"leads": {"delete": ["LEAD_E1"]}})
     program.sandbox.change(resman={"leads": {"upsert": [bare]}})
     program.sync("leads")
-
-
-def test_what_waited_is_not_sent_and_what_was_uncertain_is_left_to_a_person(program: Program) -> None:
-    fill(program)
-    erase(program)
-    states = {write.kind: (write.state, write.payload) for write in outbox(program).find([1, 2])}
-    assert states == {"leads": ("created", None), "clients": ("unknown", None)}
 
 
 def test_files_of_writes_lose_that_persons_lines_and_keep_the_others(program: Program) -> None:

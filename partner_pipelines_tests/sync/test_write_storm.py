@@ -13,4 +13,4 @@ if TYPE_CHECKING:
 
 def test_after_faults_and_kills_each_write_has_had_one_effect(tmp_path: Path) -> None:
     with SandboxProcess.silent("--properties", "10") as sandbox:
-        run_storm(Storm(sandbox, tmp_path, seed=8, late_seconds=1), leads=24, clients=10, payments=6, kills=4)
+        run_storm(Storm(sandbox, tmp_path, seed=8, late_seconds=1), leads=18, clients=8, payments=6, kills=3)

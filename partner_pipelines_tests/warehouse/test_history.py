@@ -123,7 +123,7 @@ def check_against_tables(yard: Yard) -> None:
         assert yard.read(f"FROM {history} WHERE valid_to < valid_from") == []
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.lists(BATCH, min_size=1, max_size=4))
 @example([[Steps(1, 1, {1: "A"})], [Steps(2, 1, {})], [Told(1, 1, 1, "B")], [Told(3, 1, 1, "B")]])
 @example([[Listed(5, {1: "A"})], [Detail(3, 1, "B", "T", None, None)], [Gone(7, 1)], [Listed(8, {1: "A"})]])
