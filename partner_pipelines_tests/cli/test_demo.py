@@ -15,6 +15,7 @@ from partner_pipelines_tests.cli.finished_demo import FinishedDemo
 from partner_pipelines_tests.cli.program import PROGRAM, Program, only_line
 
 TABLES = {
+    "audit.writes",
     "resman.units",
     "resman.leads",
     "resman.employees",

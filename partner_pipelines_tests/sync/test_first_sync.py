@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-PLACES = ["history.properties.address", "openmoove.properties.address"]
+PLACES = [
+    "history.properties.address",
+    "marts.milestone_steps.address",
+    "marts.transaction_progress.address",
+    "openmoove.properties.address",
+]
 
 
 @pytest.fixture(scope="module")

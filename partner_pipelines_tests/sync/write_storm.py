@@ -219,7 +219,8 @@ def run_storm(storm: Storm, leads: int, clients: int, payments: int, kills: int)
     for kind, file in files.items():
         pushed = storm.push(kind, file)
         said = pushed.communicate(timeout=DEADLINE_SECONDS)
-        assert pushed.returncode == 0, said
+        left = len(storm.outbox.in_state("unknown")) if kind == "payments" else 0
+        assert pushed.returncode == (1 if left else 0), said
     storm.settle()
     made = [row for row in sandbox.rows("resman_leads") if row["source"] == "storm"]
     assert no_doubles(made, "last_name") == leads, storm.outbox.counts()
