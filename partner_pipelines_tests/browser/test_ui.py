@@ -76,7 +76,9 @@ def test_a_mart_shows_its_description_its_columns_and_its_plot(window: Window, m
 
 def test_every_marts_page_has_a_description_columns_and_a_row_count_to_show(ui: str) -> None:
     """One page is made as the other: what they are made of is enough."""
-    for name, mart in _marts(ui).items():
+    marts = {name: node for name, node in _marts(ui).items() if node["assetKey"]["path"][0] == "marts"}
+    assert len(marts) > 10
+    for name, mart in marts.items():
         assert mart["description"].startswith("One row per "), name
         (looked,) = mart["assetMaterializations"]
         shown = {entry["label"] for entry in looked["metadataEntries"]}

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from partner_pipelines_tests.sync.expected import Table
 
 KINDS = ("units", "leads", "employees", "documents")
-PLACES = ["history.properties.address", "openmoove.properties.address"]
+PLACES = [
+    "history.properties.address",
+    "marts.milestone_steps.address",
+    "marts.transaction_progress.address",
+    "openmoove.properties.address",
+]
 
 
 def tables_of(files: dict[str, list[Row]]) -> dict[str, Table]:
