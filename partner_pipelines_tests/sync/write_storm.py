@@ -58,8 +58,11 @@ class Storm:
         return self._start("push", kind, str(file), "--json", *options)
 
     def push_with_kills(self, kind: str, file: Path, kills: int, longest: float) -> None:
-        """Pushes the file again and again, each time killed at a random moment."""
-        for _ in range(kills):
+        """Pushes the file until so many pushes were killed, each at a random moment; some end before it."""
+        until = self.kills + kills
+        for _ in range(4 * kills):
+            if self.kills == until:
+                return
             process = self.push(kind, file)
             try:
                 process.wait(self.chance.uniform(0.5, longest))
@@ -215,7 +218,7 @@ def run_storm(storm: Storm, leads: int, clients: int, payments: int, kills: int)
         "payments": write_payments(root / "payments.csv", payments),
     }
     for kind, share in (("leads", 0.5), ("clients", 0.3), ("payments", 0.2)):
-        storm.push_with_kills(kind, files[kind], int(kills * share), 3.5)
+        storm.push_with_kills(kind, files[kind], round(kills * share), 2.5)
     for kind, file in files.items():
         pushed = storm.push(kind, file)
         said = pushed.communicate(timeout=DEADLINE_SECONDS)
