@@ -80,7 +80,6 @@ class Storm:
                 self._command("outbox", "settle"), env=self.env, capture_output=True, text=True, check=False
             )
             assert done.returncode == 0, done.stdout + done.stderr
-            time.sleep(0.2)
 
     def _waiting(self) -> bool:
         return bool(self.outbox.in_state("queued") or self.outbox.in_state("sending"))
