@@ -56,9 +56,13 @@ MARTS = (
     Mart("rent_history", ("history.units",), ("connection", "property_id", "day")),
     Mart("lead_status_times", ("history.leads",), ("connection", "source", "property_id", "status")),
     Mart("lead_funnel", ("resman.leads", "marts.lead_status_times"), ("connection", "source", "property_id")),
+    Mart("sale_contacts", ("openmoove.properties", "openmoove.team_members"), ("connection", "property_id")),
+    Mart(
+        "milestones_now", ("openmoove.milestones", "marts.sale_contacts"), ("connection", "property_id", "milestone_id")
+    ),
     Mart(
         "milestone_steps",
-        ("openmoove.milestones", "openmoove.properties", "openmoove.team_members"),
+        ("openmoove.milestones", "marts.sale_contacts"),
         ("connection", "property_id", "milestone_id"),
     ),
     Mart(
@@ -66,18 +70,15 @@ MARTS = (
         ("marts.milestone_steps",),
         ("connection", "milestone", "sale_method", "conveyancer_firm"),
     ),
-    Mart("overdue_milestones", ("marts.milestone_steps",), ("connection", "property_id", "milestone_id")),
+    Mart("overdue_milestones", ("marts.milestones_now",), ("connection", "property_id", "milestone_id")),
     Mart(
         "transaction_progress",
-        ("marts.milestone_steps",),
-        (
-            "connection",
-            "property_id",
-        ),
+        ("marts.milestone_steps", "marts.sale_contacts"),
+        ("connection", "property_id"),
     ),
     Mart(
         "team_workload",
-        ("openmoove.team_members", "marts.milestone_steps"),
+        ("openmoove.team_members", "marts.milestones_now"),
         ("connection", "role", "firm", "professional_id"),
     ),
 )

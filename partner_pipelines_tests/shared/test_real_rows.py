@@ -24,6 +24,8 @@ KINDS = ("units", "leads", "employees", "documents")
 PLACES = [
     "history.properties.address",
     "marts.milestone_steps.address",
+    "marts.milestones_now.address",
+    "marts.sale_contacts.address",
     "marts.transaction_progress.address",
     "openmoove.properties.address",
 ]

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 PLACES = [
     "history.properties.address",
     "marts.milestone_steps.address",
+    "marts.milestones_now.address",
+    "marts.sale_contacts.address",
     "marts.transaction_progress.address",
     "openmoove.properties.address",
 ]

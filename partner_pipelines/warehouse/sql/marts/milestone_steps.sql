@@ -1,16 +1,7 @@
 -- One row per milestone of a living property: when it could begin, how long it took, who is responsible.
--- Source: openmoove.milestones, openmoove.properties, openmoove.team_members.
+-- Source: openmoove.milestones, marts.sale_contacts. Who asks for neither begin nor days reads marts.milestones_now: the window is most of the work.
 CREATE OR REPLACE VIEW marts.milestone_steps AS
-WITH team AS (
-    SELECT
-        connection, property_id, max(firm) FILTER (role = 'conveyancer') AS conveyancer_firm,
-        max(name) FILTER (role = 'conveyancer') AS conveyancer_name, bool_or(role = 'conveyancer') AS has_conveyancer,
-        max(firm) FILTER (role = 'estate_agent') AS agent_firm, max(name) FILTER (role = 'estate_agent') AS agent_name,
-        bool_or(role = 'estate_agent') AS has_agent
-    FROM openmoove.team_members
-    WHERE deleted_at IS NULL AND role IN ('conveyancer', 'estate_agent')
-    GROUP BY ALL
-), begun AS (
+WITH begun AS (
     -- Narrow: what the window sorts is all that has to move
     SELECT
         milestones.connection, milestones.property_id, milestones.id AS milestone_id, milestones.name,
@@ -22,32 +13,20 @@ WITH team AS (
         ) AS done_before
     FROM openmoove.milestones AS milestones
     WHERE milestones.deleted_at IS NULL
-), steps AS (
-    SELECT
-        begun.*, properties.address, properties.postcode, properties.sale_method,
-        coalesce(begun.done_before, properties.created_at) AS begun_at,
-        begun.name IS NULL OR NOT regexp_matches(lower(begun.name), 'instruction|marketing|offer|viewing|valuation') AS is_legal
-    FROM begun
-    JOIN openmoove.properties AS properties
-        ON properties.id = begun.property_id AND properties.connection = begun.connection
-    WHERE properties.deleted_at IS NULL
 )
 SELECT
-    steps.connection, steps.property_id, address, postcode, sale_method, milestone_id, steps.name, place, begun_at,
-    completed, completed_at, due_date,
+    begun.connection, begun.property_id, address, postcode, sale_method, milestone_id, begun.name, place,
+    coalesce(begun.done_before, sales.created_at) AS begun_at, completed, completed_at, due_date,
     CASE WHEN completed_at IS NOT NULL THEN greatest(epoch(completed_at) - epoch(begun_at), 0) / 86400 END AS days,
     coalesce(NOT completed AND due_date < now(), false) AS overdue,
-    CASE
-        WHEN is_legal AND has_conveyancer THEN 'conveyancer' WHEN has_agent THEN 'estate_agent'
-        WHEN has_conveyancer THEN 'conveyancer'
-    END AS responsible_role,
-    CASE responsible_role WHEN 'conveyancer' THEN conveyancer_firm WHEN 'estate_agent' THEN agent_firm END AS responsible_firm,
-    CASE responsible_role WHEN 'conveyancer' THEN conveyancer_name WHEN 'estate_agent' THEN agent_name END AS responsible_name,
+    CASE WHEN marts.is_early_step(begun.name) THEN early_role ELSE legal_role END AS responsible_role,
+    CASE WHEN marts.is_early_step(begun.name) THEN early_firm ELSE legal_firm END AS responsible_firm,
+    CASE WHEN marts.is_early_step(begun.name) THEN early_name ELSE legal_name END AS responsible_name,
     conveyancer_firm, agent_firm
-FROM steps
-LEFT JOIN team ON team.property_id = steps.property_id AND team.connection = steps.connection;
+FROM begun
+JOIN marts.sale_contacts AS sales ON sales.property_id = begun.property_id AND sales.connection = begun.connection;
 
-COMMENT ON VIEW marts.milestone_steps IS 'one row per milestone of a living property: when it could begin, how long it took, who is responsible. Source: openmoove.milestones, openmoove.properties, openmoove.team_members';
+COMMENT ON VIEW marts.milestone_steps IS 'one row per milestone of a living property: when it could begin, how long it took, who is responsible. Source: openmoove.milestones, marts.sale_contacts';
 COMMENT ON COLUMN marts.milestone_steps.connection IS 'The connection that reads the property [internal]';
 COMMENT ON COLUMN marts.milestone_steps.property_id IS 'OpenMoove''s property (openmoove.properties.id) [internal]';
 COMMENT ON COLUMN marts.milestone_steps.address IS 'Its address [public]';

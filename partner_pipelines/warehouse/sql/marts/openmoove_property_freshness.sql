@@ -12,8 +12,8 @@ SELECT
     properties.listed_at,
     properties.detail_fetched_at,
     properties.milestones_fetched_at,
-    epoch(now() - properties.detail_fetched_at) / 3600 AS detail_age_hours,
-    epoch(now() - properties.milestones_fetched_at) / 3600 AS milestones_age_hours,
+    (epoch(now()) - epoch(properties.detail_fetched_at)) / 3600 AS detail_age_hours,
+    (epoch(now()) - epoch(properties.milestones_fetched_at)) / 3600 AS milestones_age_hours,
     coalesce(
         properties.milestones_count > 0
         AND properties.completed_milestones = properties.milestones_count

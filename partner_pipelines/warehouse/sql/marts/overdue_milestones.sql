@@ -1,15 +1,15 @@
 -- One row per milestone that is not done and past its due date at the moment of the query: by how much, and who is responsible.
--- Source: marts.milestone_steps: due_date and completed, not the partner's is_overdue, which ages.
+-- Source: marts.milestones_now: due_date and completed, not the partner's is_overdue, which ages.
 CREATE OR REPLACE VIEW marts.overdue_milestones AS
 SELECT
     connection, property_id, address, postcode, sale_method, milestone_id, name AS milestone, place, due_date,
     (epoch(now()) - epoch(due_date)) / 86400 AS days_overdue,
     place = min(place) OVER (PARTITION BY connection, property_id) AS is_first,
     responsible_role, responsible_firm, responsible_name
-FROM marts.milestone_steps
+FROM marts.milestones_now
 WHERE overdue;
 
-COMMENT ON VIEW marts.overdue_milestones IS 'one row per milestone that is not done and past its due date at the moment of the query: by how much, and who is responsible. Source: marts.milestone_steps';
+COMMENT ON VIEW marts.overdue_milestones IS 'one row per milestone that is not done and past its due date at the moment of the query: by how much, and who is responsible. Source: marts.milestones_now';
 COMMENT ON COLUMN marts.overdue_milestones.connection IS 'The connection that reads the property [internal]';
 COMMENT ON COLUMN marts.overdue_milestones.property_id IS 'OpenMoove''s property (openmoove.properties.id) [internal]';
 COMMENT ON COLUMN marts.overdue_milestones.address IS 'Its address [public]';

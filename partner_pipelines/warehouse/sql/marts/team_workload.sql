@@ -1,5 +1,5 @@
 -- One row per role and professional (OpenMoove's id) of a firm: how many sales are open, and what of them is overdue.
--- Source: openmoove.team_members, marts.milestone_steps.
+-- Source: openmoove.team_members, marts.milestones_now.
 CREATE OR REPLACE VIEW marts.team_workload AS
 WITH sales AS (
     SELECT
@@ -7,7 +7,7 @@ WITH sales AS (
         count(*) FILTER (overdue AND responsible_role = 'conveyancer') AS conveyancers,
         count(*) FILTER (overdue AND responsible_role = 'estate_agent') AS agents,
         max(completed_at) AS last_completed_at
-    FROM marts.milestone_steps
+    FROM marts.milestones_now
     GROUP BY ALL
 )
 SELECT
@@ -25,7 +25,7 @@ LEFT JOIN sales ON sales.connection = members.connection AND sales.property_id =
 WHERE members.deleted_at IS NULL
 GROUP BY members.connection, members.role, members.firm, members.id;
 
-COMMENT ON VIEW marts.team_workload IS 'one row per role and professional of a firm: how many sales are open, and what of them is overdue. Source: openmoove.team_members, marts.milestone_steps';
+COMMENT ON VIEW marts.team_workload IS 'one row per role and professional of a firm: how many sales are open, and what of them is overdue. Source: openmoove.team_members, marts.milestones_now';
 COMMENT ON COLUMN marts.team_workload.connection IS 'The connection that reads the properties [internal]';
 COMMENT ON COLUMN marts.team_workload.role IS 'estate_agent, conveyancer and others; open text [internal]';
 COMMENT ON COLUMN marts.team_workload.firm IS 'The professional''s firm [public]';

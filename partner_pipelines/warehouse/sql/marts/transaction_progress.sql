@@ -1,33 +1,41 @@
 -- One row per living property of OpenMoove whose milestones are known: where its sale stands, since when, and how long like sales took from there.
 -- Source: marts.milestone_steps; like sales: those of the connection and sale method that are finished.
 CREATE OR REPLACE VIEW marts.transaction_progress AS
-WITH sales AS (
+WITH steps AS MATERIALIZED (
+    SELECT connection, property_id, name, place, begun_at, due_date, completed, completed_at, overdue
+    FROM marts.milestone_steps
+), sales AS (
     SELECT
-        connection, property_id, any_value(address) AS address, any_value(postcode) AS postcode,
-        any_value(sale_method) AS sale_method, count(*) AS milestones, count(*) FILTER (completed) AS completed_milestones,
+        connection, property_id, count(*) AS milestones, count(*) FILTER (completed) AS completed_milestones,
         count(*) FILTER (overdue) AS overdue_milestones,
         arg_min({'name': name, 'place': place, 'begun_at': begun_at, 'due_date': due_date}, place) FILTER (NOT completed) AS step,
         coalesce(min(completed_at) FILTER (lower(name) = 'instruction'), min(begun_at)) AS instructed_at,
         CASE WHEN bool_and(completed) THEN max(completed_at) END AS finished_at
-    FROM marts.milestone_steps
+    FROM steps
     GROUP BY connection, property_id
+), known AS (
+    SELECT sales.*, contacts.address, contacts.postcode, contacts.sale_method
+    FROM sales
+    JOIN marts.sale_contacts AS contacts ON contacts.connection = sales.connection AND contacts.property_id = sales.property_id
 ), finished AS (
-    SELECT steps.connection, steps.sale_method, steps.name, median(epoch(sales.finished_at) - epoch(steps.begun_at)) / 86400 AS days, count(*) AS sales
-    FROM marts.milestone_steps AS steps
-    JOIN sales ON sales.connection = steps.connection AND sales.property_id = steps.property_id
-    WHERE sales.finished_at IS NOT NULL
+    SELECT
+        known.connection, known.sale_method, steps.name,
+        median(epoch(known.finished_at) - epoch(steps.begun_at)) / 86400 AS days, count(*) AS sales
+    FROM steps
+    JOIN known ON known.connection = steps.connection AND known.property_id = steps.property_id
+    WHERE known.finished_at IS NOT NULL
     GROUP BY ALL
 )
 SELECT
-    sales.connection, property_id, address, postcode, sales.sale_method, milestones, completed_milestones, overdue_milestones,
+    known.connection, property_id, address, postcode, known.sale_method, milestones, completed_milestones, overdue_milestones,
     step.name AS current_milestone, step.place AS current_place, step.begun_at AS current_since, step.due_date AS current_due_date,
     (epoch(now()) - epoch(step.begun_at)) / 86400 AS days_in_current,
     instructed_at, finished_at, (epoch(coalesce(finished_at, now())) - epoch(instructed_at)) / 86400 AS days_since_instruction,
     finished.days AS median_remaining_days, coalesce(finished.sales, 0) AS like_sales
-FROM sales
+FROM known
 LEFT JOIN finished
-    ON finished.connection = sales.connection AND finished.sale_method IS NOT DISTINCT FROM sales.sale_method
-    AND finished.name = sales.step.name;
+    ON finished.connection = known.connection AND finished.sale_method IS NOT DISTINCT FROM known.sale_method
+    AND finished.name = known.step.name;
 
 COMMENT ON VIEW marts.transaction_progress IS 'one row per living property whose milestones are known: where its sale stands, since when, and how long like sales took from there. Source: marts.milestone_steps';
 COMMENT ON COLUMN marts.transaction_progress.connection IS 'The connection that reads the property [internal]';
