@@ -43,6 +43,7 @@ def sync_once(environ: Mapping[str, str], select: str | None, stop: StopSignal, 
     settings = hand_on(environ)
     settings.require_any_connection()
     typer.echo(f"Syncing into {settings.data_dir} …", err=True)
+    gc.disable()  # while modules load, which make nothing but what stays
     from partner_pipelines.defs.running import run_sync
 
     _collect_less_often()
@@ -53,6 +54,7 @@ def sync_once(environ: Mapping[str, str], select: str | None, stop: StopSignal, 
 
 def _collect_less_often() -> None:
     """What is imported stays until the end: the collector need not walk through it again and again (5 % of a run)."""
+    gc.enable()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 import secrets
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 import httpx
 
@@ -20,6 +22,7 @@ from partner_pipelines.partners.ports import Credentials, Stop
 from partner_pipelines.partners.retry import RetryRules, decide
 from partner_pipelines.partners.statuses import error_for
 from partner_pipelines.partners.transport import ATTEMPT, Attempt, received
+from partner_pipelines.partners.wire import TARGET
 
 USER_AGENT = f"partner-pipelines/{__version__}"
 _ALWAYS_SENT = {
@@ -29,6 +32,8 @@ _ALWAYS_SENT = {
     "User-Agent": USER_AGENT,
 }
 _READS = {"GET", "HEAD"}
+_PLAIN_URL = re.compile(r"(https?://[^/?#]+/)((?!\.)(?:[A-Za-z0-9_~?=&-]|/(?!\.)|(?<!/)\.)*)")
+"""A path and a query of which httpx.URL would change nothing: it has no escape, no dot segment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +168,14 @@ class Caller:
         )
 
     def _attempt(self, operation: Operation, headers: Mapping[str, str], attempt: Attempt) -> Answer:
+        url, target = _split(operation.url)
         request = httpx.Request(
             operation.method,
-            operation.url,
+            url,
             # Latin-1, as RFC 9110 5.5 has it: httpx's own choice cannot carry an é in an API key
             headers=httpx.Headers({**_ALWAYS_SENT, **operation.headers, **headers}, encoding="latin-1"),
             content=operation.body,
-            extensions={ATTEMPT: attempt},
+            extensions={ATTEMPT: attempt} | target,
         )
         response = self._transport.handle_request(request)
         answer = received(response)
@@ -177,3 +183,16 @@ class Caller:
         if error is not None:
             raise error
         return Answer(response.status_code, response.headers, answer.body, answer.request_id, answer.started_at)
+
+
+def _split(url: str) -> tuple[httpx.URL, dict[str, bytes]]:
+    """The URL for the request, and what of it stands in an extension: to parse a plain one takes a tenth of a call."""
+    plain = _PLAIN_URL.fullmatch(url)
+    if plain is None:
+        return httpx.URL(url), {}
+    return _origin(plain[1]), {TARGET: b"/" + plain[2].encode("ascii")}
+
+
+@lru_cache(maxsize=64)
+def _origin(url: str) -> httpx.URL:
+    return httpx.URL(url)

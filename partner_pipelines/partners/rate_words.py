@@ -18,12 +18,13 @@ import httpx
 
 from partner_pipelines.partners.ports import RateWords
 
+_NAMES = {b"retry-after", b"x-ratelimit-remaining", b"x-ratelimit-reset"}
 LONGEST_BELIEVED_SECONDS = 7 * 24 * 3600.0
 
 
 def read_rate_words(headers: httpx.Headers) -> RateWords:
     """The partner's words, None where they are missing or nonsense."""
-    if not any(name in headers for name in ("retry-after", "x-ratelimit-remaining", "x-ratelimit-reset")):
+    if not any(name.lower() in _NAMES for name, _ in headers.raw):
         return RateWords()
     partner_now = _unix_time(headers.get("date")) or time.time()
     return RateWords(

@@ -249,7 +249,7 @@ class _Exchange:
         try:
             read_bounded(stream, self._parts, max_bytes=bound)
         finally:
-            response.close()
+            stream.close()
         return unpack_bounded(b"".join(self._parts), response.headers.get("content-encoding"), max_bytes=bound)
 
     @contextmanager

@@ -26,6 +26,9 @@ KEPT_SECONDS = 5.0
 SENT = "partner_sent"
 """An extension of requests of which something may have left: without it the partner has surely seen nothing."""
 
+TARGET = "target"
+"""httpx's extension for what stands in the request line instead of the URL's path and query."""
+
 _PIECE_BYTES = 64 * 1024
 Origin = tuple[str, str, int]  # scheme, host, port
 
@@ -68,7 +71,7 @@ class Wire(httpx.BaseTransport):
         time_left = _TimeLeft(request.extensions["deadline"], request.extensions["timeout"])
         url = request.url
         origin = (url.scheme, url.raw_host.decode("ascii"), url.port or (443 if url.scheme == "https" else 80))
-        head = request_head(request.method, url.raw_path, request.headers.raw)
+        head = request_head(request.method, request.extensions.get(TARGET) or url.raw_path, request.headers.raw)
         if not self._slots.acquire(timeout=time_left.of("pool")):
             raise TimeoutError("no connection was free")
         connection = None
@@ -79,7 +82,9 @@ class Wire(httpx.BaseTransport):
         except BaseException:
             self._release(connection, reusable=False)
             raise
-        return httpx.Response(answer.status, headers=answer.fields, stream=_Body(self, connection, answer))
+        response = httpx.Response(answer.status, headers=answer.fields, stream=_Body(self, connection, answer))
+        response.headers.encoding = "latin-1"  # RFC 9110 5.5; httpx would try three for each answer
+        return response
 
     def close(self) -> None:
         """Closes the connections that are kept."""

@@ -117,7 +117,7 @@ class Share:
     def claiming(self) -> Iterator[Claiming]:
         """One at a time: how requests stand, and claims on some of them."""
         with self._transaction() as database:
-            _bury(database)
+            _bury(database, but=self._share)
             self._enlist(database)
             yield Claiming(database, self._share)
 
@@ -215,10 +215,10 @@ def _counted(database: sqlite3.Connection) -> int:
     return int(counted)
 
 
-def _bury(database: sqlite3.Connection) -> None:
-    """The dead hold nothing; what they had landed stays done."""
+def _bury(database: sqlite3.Connection, but: int = 0) -> None:
+    """The dead hold nothing; what they had landed stays done. `but`: the share that asks, which is alive."""
     for share, pid, started, namespace, until in database.execute(
-        "SELECT share, pid, started, namespace, until FROM shares"
+        "SELECT share, pid, started, namespace, until FROM shares WHERE share <> ?", (but,)
     ).fetchall():
         if until < seconds_since_boot() or ProcessIdentity(pid, started, namespace).is_known_dead():
             database.execute("DELETE FROM claims WHERE share = ? AND done IS NULL", (share,))

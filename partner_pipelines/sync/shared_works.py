@@ -12,7 +12,7 @@ from partner_pipelines.partners.openmoove.plan import Work
 from partner_pipelines.state.claims import FREE, Holder, Share, Standing
 
 _WINDOW = 50
-CLAIMED_AT_ONCE = 12
+CLAIMED_AT_ONCE = 24
 """Each claim costs a millisecond, whatever it is about."""
 
 

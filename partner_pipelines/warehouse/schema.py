@@ -74,6 +74,8 @@ def changes(connection: DuckDBPyConnection) -> int:
 def _add_columns(connection: DuckDBPyConnection) -> None:
     """What the tables of a new database have and these lack: the statements that make them are their one home."""
     present = _columns(connection)
+    if not present:
+        return
     with closing(duckdb.connect()) as new:
         for statement in _statements():
             new.execute(statement)

@@ -197,7 +197,7 @@ def test_what_was_claimed_and_not_asked_is_free_again_in_its_place(path: Path) -
         assert mine.take(5) == works[:5]
         mine.sort_out()
         assert list(mine.left) == works[5:]
-        assert works_of(second, *works).take(99) == works[5:17]
+        assert works_of(second, *works).take(99) == works[5 : 5 + CLAIMED_AT_ONCE]
 
 
 def test_of_a_work_half_of_which_is_done_the_other_half_is_taken(path: Path) -> None:
@@ -236,7 +236,7 @@ def test_more_works_than_are_looked_at_in_one_go(path: Path) -> None:
     works = [both(number) for number in range(1, 501)]
     with Claims(path).share("run-a") as first, Claims(path).share("run-b") as second:
         theirs = works_of(first, *works)
-        assert [work for _ in range(36) for work in theirs.take(99)] == works[:432]
+        assert [work for _ in range(18) for work in theirs.take(99)] == works[: 18 * CLAIMED_AT_ONCE]
         mine = works_of(second, *works)
         assert mine.take(12) == works[432:444]
         mine.sort_out()

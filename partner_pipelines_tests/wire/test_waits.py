@@ -11,6 +11,7 @@ from itertools import pairwise
 import pytest
 
 from partner_pipelines.errors import (
+    APITimeoutError,
     AuditUnavailableError,
     BudgetExhaustedError,
     RateLimitError,
@@ -243,7 +244,8 @@ def test_the_deadline_holds_over_all_attempts(bench: SandboxBench) -> None:
     bench.sandbox.fault("status", status=503, path="/detail/$", times=None)
     rules = RetryRules(max_attempts=1000, base_seconds=0.2, cap_seconds=0.2)
     began = time.monotonic()
-    with pytest.raises(ServerError):
+    # On a slow machine the last attempt may be under way when the deadline comes
+    with pytest.raises((ServerError, APITimeoutError)):
         bench.good_openmoove(deadline_seconds=1, rules=rules).get_detail(1, "new")
     assert time.monotonic() - began < 4
     assert 2 <= len(bench.log) < 1000
