@@ -15,6 +15,7 @@ import socket
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from partner_pipelines.settings import load_settings  # noqa: E402 - the tests' own tools stand beside the package
 from partner_pipelines.state.data_directory import DataDirectory, open_data_directory  # noqa: E402
+from partner_pipelines.state.files import link_synced, sync_directory  # noqa: E402
 from partner_pipelines.state.inbox import Inbox  # noqa: E402
 from partner_pipelines.state.stop import StopSignal  # noqa: E402
 from partner_pipelines.sync.house import open_house  # noqa: E402
@@ -32,6 +34,7 @@ from partner_pipelines_tests.receiver.load import deliver  # noqa: E402
 from partner_pipelines_tests.receiver.process import event, receiver  # noqa: E402
 
 SLOW = 200
+FILES = 5_000
 
 
 def main() -> None:
@@ -43,6 +46,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         lines = [
             *_receive(Path(folder) / "received", options.deliveries, options.connections),
+            *_disk_alone(Path(folder) / "disk"),
             *_receive_among_slow(Path(folder) / "slow"),
             *_apply(Path(folder) / "applied", options.applied),
         ]
@@ -60,6 +64,21 @@ def _receive(data: Path, deliveries: int, connections: int) -> list[str]:
     assert len(found.acknowledged) == deliveries
     rate = f"{deliveries / seconds:,.0f} durable deliveries a second at {connections} connections"
     return [f"{rate}, p99 {found.p99 * 1000:.0f} ms ({os.cpu_count()} cores, delivering included)"]
+
+
+def _disk_alone(directory: Path) -> list[str]:
+    """What no receiver can be faster than here: the same files, synced the same way, and nothing else."""
+    directory.mkdir()
+    body = event(1) * 2
+
+    def store(number: int) -> None:
+        link_synced(directory / str(number), body)
+        sync_directory(directory)
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(16 * (os.cpu_count() or 1)) as threads:
+        list(threads.map(store, range(FILES)))
+    return [f"the disk alone: {FILES / (time.monotonic() - began):,.0f} such files a second, each synced with its name"]
 
 
 def _receive_among_slow(data: Path) -> list[str]:

@@ -59,7 +59,8 @@ class _Left:
     published: Path | None
 
 
-_SMALL_WORK_BYTES = 4 * 1024 * 1024
+_SMALL_WORK_BYTES = 64 * 1024 * 1024
+"""To throw the engine away after each batch of a thousand rows, and to start it again, is a fifth of a write."""
 _NUMBER = re.compile(r"warehouse-(\d+)-")
 
 
