@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from partner_pipelines.state.audit_verify import verify
 from partner_pipelines_tests.sync.expected import (
+    ADDRESS_PLACES,
     differences,
     openmoove_tables,
     personal_values_of,
@@ -21,14 +22,6 @@ if TYPE_CHECKING:
     from partner_pipelines_tests.sync.expected import Table
 
 KINDS = ("units", "leads", "employees", "documents")
-PLACES = [
-    "history.properties.address",
-    "marts.milestone_steps.address",
-    "marts.milestones_now.address",
-    "marts.sale_contacts.address",
-    "marts.transaction_progress.address",
-    "openmoove.properties.address",
-]
 
 
 def tables_of(files: dict[str, list[Row]]) -> dict[str, Table]:
@@ -75,7 +68,7 @@ def test_no_personal_value_of_the_files_is_published(whole: Whole) -> None:
     assert len(values) > 10_000
     texts = texts_of_published(whole.program)
     # The search finds what is there: one address, whole, and an e-mail inside of a longer text
-    assert sorted(places_of({whole.files["openmoove_properties"][0]["address"]}, texts)) == PLACES
+    assert sorted(places_of({whole.files["openmoove_properties"][0]["address"]}, texts)) == ADDRESS_PLACES
     assert places_of(values, texts | {"planted.here": {"write to lead7@example.com"}}) == ["planted.here"]
     assert places_of(values, texts) == []
 

@@ -150,6 +150,17 @@ def texts_of_published(program: Program) -> dict[str, set[str]]:
         }
 
 
+ADDRESS_PLACES = [
+    "history.properties.address",
+    "marts.milestone_steps.address",
+    "marts.milestones_now.address",
+    "marts.sale_contacts.address",
+    "marts.transaction_progress.address",
+    "openmoove.properties.address",
+]
+"""Where a property's address, which is public, stands: a search for personal values that finds these does find."""
+
+
 # What identifies a person inside of a longer text. A name is a word of many a text (a street, a firm): it is looked for
 # as a whole value.
 INSIDE = re.compile(r"[\w.+-]+@[\w.-]+\w|\+\d{7,15}")

@@ -9,6 +9,7 @@ import pytest
 from partner_pipelines.state.audit_verify import verify
 from partner_pipelines_tests.sandbox_process import SandboxProcess
 from partner_pipelines_tests.sync.expected import (
+    ADDRESS_PLACES,
     differences,
     personal_values,
     places_of,
@@ -20,16 +21,6 @@ from partner_pipelines_tests.sync.program import KINDS, LIST_DUE, Program, Synce
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-PLACES = [
-    "history.properties.address",
-    "marts.milestone_steps.address",
-    "marts.milestones_now.address",
-    "marts.sale_contacts.address",
-    "marts.transaction_progress.address",
-    "openmoove.properties.address",
-]
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +104,7 @@ def test_no_personal_value_is_published(after_first: Program) -> None:
     values = personal_values(after_first)
     # The search finds what is there: an address, whole and as a part of a text
     some_row = after_first.sandbox.rows("openmoove_properties")[0]
-    assert sorted(places_of({some_row["address"]}, texts)) == PLACES
+    assert sorted(places_of({some_row["address"]}, texts)) == ADDRESS_PLACES
     assert places_of({"+447700900999"}, {"x.y": {"call +447700900999, please"}}) == ["x.y"]
     assert len(values) > 100
     assert places_of(values, texts) == []
