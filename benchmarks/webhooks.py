@@ -67,7 +67,7 @@ def _receive(data: Path, deliveries: int, connections: int) -> list[str]:
 
 
 def _disk_alone(directory: Path) -> list[str]:
-    """What no receiver can be faster than here: the same files, synced the same way, and nothing else."""
+    """The same files and nothing else, each synced by itself; the receiver syncs those together that come together."""
     directory.mkdir()
     body = event(1) * 2
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from concurrent.futures import Executor
 from datetime import UTC, datetime
-from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -20,7 +18,8 @@ from partner_pipelines.errors import PartnerPipelinesError
 from partner_pipelines.receiver.health import Health
 from partner_pipelines.receiver.refusals import Refusals
 from partner_pipelines.receiver.routes import ROUTES, Route
-from partner_pipelines.state.inbox import Inbox
+from partner_pipelines.receiver.storing import Storing
+from partner_pipelines.state.inbox import Delivery
 
 LARGEST_BODY = 256 * 1024
 BODY_SECONDS = 10.0
@@ -49,12 +48,11 @@ _CLOSE = (b"connection", b"close")
 class Receiver:
     """Takes deliveries. `secrets` gives the accepted ones by connection and may raise SettingsError."""
 
-    def __init__(self, inbox: Inbox, secrets: Secrets, health: Health, refusals: Refusals, threads: Executor) -> None:
-        self._inbox = inbox
+    def __init__(self, storing: Storing, secrets: Secrets, health: Health, refusals: Refusals) -> None:
+        self._storing = storing
         self._secrets = secrets
         self._health = health
         self._refusals = refusals
-        self._threads = threads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -90,9 +88,8 @@ class Receiver:
                 self._refusals.note(route.partner, _source(scope), "too_large")
             raise
         connection = self._signer(route, scope, body)
-        put = partial(self._inbox.put, connection, _kept(scope, route), body, datetime.now(UTC))
         try:
-            await asyncio.get_running_loop().run_in_executor(self._threads, put)
+            await self._storing.store(Delivery(connection, _kept(scope, route), body, datetime.now(UTC)))
         except PartnerPipelinesError:
             self._health.look_again()
             raise _Answer(HTTPStatus.SERVICE_UNAVAILABLE, "deliveries cannot be stored now: try again") from None

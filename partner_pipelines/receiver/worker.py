@@ -6,7 +6,6 @@ import asyncio
 import socket
 import sys
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
@@ -18,6 +17,7 @@ from partner_pipelines.receiver.app import Receive, Receiver, Scope, Send
 from partner_pipelines.receiver.health import Health
 from partner_pipelines.receiver.protocol import Impatient
 from partner_pipelines.receiver.refusals import Refusals
+from partner_pipelines.receiver.storing import Storing
 from partner_pipelines.settings import load_settings
 from partner_pipelines.state.audit_checkpoint_thread import CheckpointThread
 from partner_pipelines.state.audit_checkpoints import Checkpoints
@@ -30,8 +30,6 @@ from partner_pipelines.sync.webhook_secrets import accepted_secrets
 
 READY = b"ready\n"
 LOOK_SECONDS = 5.0
-# Threads that wait for the disk: syncs that wait together are done together
-_THREADS = 16
 _GRACEFUL_SECONDS = 5
 
 
@@ -45,11 +43,11 @@ class _Worker:
         inbox = Inbox(data.webhooks, data.key("webhooks"))
         inbox.make()
         self._trail = AuditTrail(data.segments, version=__version__)
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
+        self._storing = Storing(inbox.put_together)
         self._health = Health(inbox, Heartbeat(data.webhooks), secrets)
         self._signer = CheckpointThread(Checkpoints(checkpoint_places(settings, data)), self._trail.record_event)
         self._refusals = Refusals(self._trail)
-        self._receiver = Receiver(inbox, secrets, self._health, self._refusals, self._threads)
+        self._receiver = Receiver(self._storing, secrets, self._health, self._refusals)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI app: the lifespan here, requests in app.py."""
@@ -75,7 +73,7 @@ class _Worker:
             looking.cancel()
             with suppress(asyncio.CancelledError):
                 await looking
-            self._threads.shutdown()
+            self._storing.close()
             self._refusals.flush()
             await asyncio.to_thread(self._signer.close, self._trail.close)
 

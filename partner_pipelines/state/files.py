@@ -10,11 +10,12 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from partner_pipelines.errors import StateError
+from partner_pipelines.state.writeback import start_writing
 
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
@@ -93,7 +94,8 @@ def write_synced(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
     """A new file with this content, its bytes on the disk. Raises OSError; FileExistsError when it is there already."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        _write_synced(descriptor, data)
+        _write(descriptor, data)
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -103,19 +105,48 @@ def link_synced(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
 
     Call `sync_directory` for the name to survive power loss. Raises OSError; FileExistsError as `write_synced`.
     """
+    if link_all_synced({path: data}, mode):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+
+def link_all_synced(files: Mapping[Path, bytes], mode: int = PRIVATE_FILE) -> list[Path]:
+    """`link_synced` for many files, which wait for the disk together. Gives those that were there already.
+
+    Raises OSError: then some have their names and some have not; each that has is whole.
+    """
+    with ExitStack() as stack:
+        nameless = {path: _write_nameless(stack, path.parent, data, mode) for path, data in files.items()}
+        descriptors = [descriptor for descriptor in nameless.values() if descriptor is not None]
+        if len(descriptors) > 1:
+            start_writing(descriptors)
+        for descriptor in descriptors:
+            os.fsync(descriptor)
+        return [path for path, descriptor in nameless.items() if not _named(path, descriptor, files[path], mode)]
+
+
+def _write_nameless(stack: ExitStack, directory: Path, data: bytes, mode: int) -> int | None:
+    """A file that has its bytes and no name yet, until the stack closes it; None where no file can be without one."""
     try:
-        descriptor = os.open(path.parent, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, mode)
+        descriptor = os.open(directory, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, mode)
     except OSError as error:
         if error.errno not in _NO_NAMELESS_FILES:
             raise
-        _link_named(path, data, mode)
-        return
+        return None
+    stack.callback(os.close, descriptor)
+    _write(descriptor, data)
+    return descriptor
+
+
+def _named(path: Path, descriptor: int | None, data: bytes, mode: int) -> bool:
     try:
-        _write_synced(descriptor, data)
-        # src_dir_fd makes it linkat(2), which follows the link that stands for the file
-        os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
-    finally:
-        os.close(descriptor)
+        if descriptor is None:
+            _link_named(path, data, mode)
+        else:
+            # src_dir_fd makes it linkat(2), which follows the link that stands for the file
+            os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
+    except FileExistsError:
+        return False
+    return True
 
 
 _NO_NAMELESS_FILES = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL}
@@ -131,11 +162,10 @@ def _link_named(path: Path, data: bytes, mode: int) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _write_synced(descriptor: int, data: bytes) -> None:
+def _write(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-    os.fsync(descriptor)
 
 
 @contextmanager

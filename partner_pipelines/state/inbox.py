@@ -13,13 +13,13 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from partner_pipelines.state.files import link_synced, locked, make_directory, state_errors, sync_directory
+from partner_pipelines.state.files import link_all_synced, locked, make_directory, state_errors, sync_directory
 from partner_pipelines.state.webhook_envelope import Envelope, EnvelopeError, read_envelope, write_envelope
 
 SUFFIX = ".json"
@@ -41,6 +41,16 @@ class Drop:
     def name(self) -> str:
         """The file's name, as it was dropped."""
         return self.path.name
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a partner has delivered, and whose secret signed it."""
+
+    connection: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    received_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +86,16 @@ class Inbox:
 
     def put(self, connection: str, headers: Mapping[str, str], body: bytes, received_at: datetime) -> None:
         """The delivery survives power loss afterwards. A repeat is the same file. Raises StateError."""
-        digest = hashlib.sha256(body).hexdigest()
-        path = self.directory / f"{digest}-{connection}{SUFFIX}"
-        receipt = self._receipt(connection, received_at, digest)
-        written = write_envelope(Envelope(headers, body, received_at, connection, receipt))
-        with state_errors("write", path):
-            while not self._link(path, written) and not self._is_vouched(path, connection):
+        self.put_together([Delivery(connection, headers, body, received_at)])
+
+    def put_together(self, deliveries: Iterable[Delivery]) -> None:
+        """`put` for many, which wait for the disk together. Raises StateError: then each may be stored or not."""
+        files = {self._path(delivery): delivery for delivery in deliveries}
+        with state_errors("write to", self.directory):
+            while files:
                 # Somebody dropped another file under this name: ours takes another one
-                path = self.directory / f"{digest}-{connection}.{secrets.token_hex(4)}{SUFFIX}"
-            # Also for a repeat: who wrote the first file may not have come this far
+                files = {self._path(files[path], f".{secrets.token_hex(4)}"): files[path] for path in self._link(files)}
+            # Also for repeats: who wrote the first file may not have come this far
             sync_directory(self.directory)
 
     def is_vouched(self, envelope: Envelope) -> bool:
@@ -149,15 +160,22 @@ class Inbox:
     def _batch_paths(self) -> list[Path]:
         return sorted(path for path in self._claimed.glob("[!.]*") if path.is_dir()) if self._claimed.is_dir() else []
 
-    def _link(self, path: Path, content: bytes) -> bool:
-        """The file is there, its bytes on the disk; False when there is one already."""
-        if path.exists():
-            return False
-        try:
-            link_synced(path, content)
-        except FileExistsError:
-            return False
-        return True
+    def _path(self, delivery: Delivery, infix: str = "") -> Path:
+        digest = hashlib.sha256(delivery.body).hexdigest()
+        return self.directory / f"{digest}-{delivery.connection}{infix}{SUFFIX}"
+
+    def _link(self, files: Mapping[Path, Delivery]) -> list[Path]:
+        """The files are there, their bytes on the disk; but for these, under whose names there is something else."""
+        new = {path: self._content(delivery) for path, delivery in files.items() if not path.exists()}
+        taken = (*(path for path in files if path not in new), *link_all_synced(new))
+        return [path for path in taken if not self._is_vouched(path, files[path].connection)]
+
+    def _content(self, delivery: Delivery) -> bytes:
+        digest = hashlib.sha256(delivery.body).hexdigest()
+        receipt = self._receipt(delivery.connection, delivery.received_at, digest)
+        return write_envelope(
+            Envelope(delivery.headers, delivery.body, delivery.received_at, delivery.connection, receipt)
+        )
 
     def _is_vouched(self, path: Path, connection: str) -> bool:
         drop = _read(path)

@@ -16,6 +16,7 @@ import pytest
 from partner_pipelines.errors import StateError
 from partner_pipelines.state.files import (
     create_atomically,
+    link_all_synced,
     link_synced,
     load_or_create_key,
     locked,
@@ -54,6 +55,17 @@ def test_a_file_gets_its_name_when_it_is_whole_and_never_another_ones(tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
     with pytest.raises(FileNotFoundError):
         link_synced(tmp_path / "away" / "x", b"")
+
+
+@pytest.mark.usefixtures("_each_way")
+def test_many_files_get_their_names_together_but_for_those_whose_names_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("somebody's")
+    files = {tmp_path / name: name.encode() * 10_000 for name in ("a", "taken", "b")}
+    assert link_all_synced(files) == [tmp_path / "taken"]
+    assert (tmp_path / "taken").read_text() == "somebody's"
+    assert [(tmp_path / name).read_bytes() for name in ("a", "b")] == [b"a" * 10_000, b"b" * 10_000]
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b", "taken"}
+    assert link_all_synced({}) == []
 
 
 def test_what_is_written_is_there_private_and_nothing_else_is(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from partner_pipelines.state import heartbeat as heartbeat_module
 from partner_pipelines.state import webhook_archive as archive_module
 from partner_pipelines.state.dead_letters import DeadLetters
 from partner_pipelines.state.heartbeat import Gap, Heartbeat
-from partner_pipelines.state.inbox import Inbox
+from partner_pipelines.state.inbox import Delivery, Inbox
 from partner_pipelines.state.webhook_archive import WebhookArchive
 from partner_pipelines.state.webhook_envelope import Envelope, EnvelopeError, read_envelope, write_envelope
 
@@ -69,6 +69,19 @@ def test_a_file_that_somebody_dropped_under_a_deliverys_name_does_not_stand_for_
     path.write_text("somebody's")
     inbox.put("oak", {}, b"body", AT)
     assert len(_files(inbox)) == 2
+
+
+def test_many_that_are_put_together_are_each_there_once_also_beside_somebodys_file(inbox: Inbox) -> None:
+    inbox.put("oak", {}, b"there already", AT)
+    inbox.put("oak", {}, b"spoilt", AT)
+    spoilt = next(path for path in _files(inbox) if read_envelope(path.read_bytes()).body == b"spoilt")
+    spoilt.write_text("somebody's")
+    bodies = [b"there already", b"spoilt", b"new", b"new", b"newer"]
+    inbox.put_together([Delivery("oak", {}, body, AT) for body in bodies])
+    assert spoilt.read_text() == "somebody's"
+    found = [read_envelope(path.read_bytes()) for path in _files(inbox) if path != spoilt]
+    assert sorted(envelope.body for envelope in found) == sorted(set(bodies))
+    assert all(inbox.is_vouched(envelope) for envelope in found)
 
 
 def test_what_is_being_written_and_what_is_no_file_does_not_wait(inbox: Inbox) -> None:
