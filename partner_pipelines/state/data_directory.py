@@ -87,6 +87,11 @@ class DataDirectory:
         return self.state / "landing"
 
     @property
+    def merging(self) -> Path:
+        """What processes wait for until it is merged."""
+        return self.state / "merging"
+
+    @property
     def webhooks(self) -> Path:
         """Webhooks that wait, dead letters, the archive, the receiver's heartbeat."""
         return self.root / "webhooks"

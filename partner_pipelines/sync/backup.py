@@ -34,7 +34,7 @@ from partner_pipelines.sync.purge import PURGE_LOCK
 from partner_pipelines.warehouse.connection import Warehouse
 
 _LEFT_OUT = {
-    *("state/tokens", "state/budget", "state/claims", "state/runs", "state/sandbox.json"),
+    *("state/tokens", "state/budget", "state/claims", "state/merging", "state/runs", "state/sandbox.json"),
     *("dagster/logs", "dagster/matplotlib", "webhooks/receiver.log", "reports", "demo", "warehouse"),
 }
 _KEYS = ("audit-signing.pem", "audit-signing.next.pem")

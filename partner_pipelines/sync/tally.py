@@ -19,7 +19,7 @@ from partner_pipelines.recovery import recovery_of
 from partner_pipelines.settings import Partner
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.results import SyncOutcome, TableResult
-from partner_pipelines.warehouse.load import MergeResult, TableChanges
+from partner_pipelines.warehouse.merging import MergeResult, TableChanges
 
 COME_LATER = (BudgetExhaustedError, RateLimitError)
 """What ends a connection's turn without being a failure: the rest is a backlog."""

@@ -23,7 +23,8 @@ from partner_pipelines.sync.tally import Tally
 from partner_pipelines.sync.webhook_letters import Letter, Reader, archived
 from partner_pipelines.warehouse.connection import Session
 from partner_pipelines.warehouse.decompose import Origin, land_told_milestone
-from partner_pipelines.warehouse.load import MergeResult, merge_landed, merge_told
+from partner_pipelines.warehouse.load import merge_landed
+from partner_pipelines.warehouse.merging import MergeResult, merge_told
 from partner_pipelines.warehouse.parameters import Value, moments
 from partner_pipelines.warehouse.publish import publish
 from partner_pipelines.warehouse.webhooks import (

@@ -134,6 +134,10 @@ class Warehouse:
         if self._left is not None:
             self._left = replace(self._left, published=version)
 
+    def others_have_committed(self, number: int) -> None:
+        """What we waited for is in the database since its change of this number. Call it with the lock held."""
+        self._left = _Left(number, None, None)
+
     def published_version(self) -> Path | None:
         """The copy that readers are led to, whether it is there or not; None before the first."""
         link = self.data.published

@@ -68,6 +68,7 @@ FROM (
 ) AS said
 WHERE t.connection = said.connection AND t.{parent} = said.parent AND t.deleted_at IS NULL
     AND {last_seen} < said.fetched_at
+RETURNING t.connection
 """
 
 

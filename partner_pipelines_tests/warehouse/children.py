@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import resource
 import signal
 from contextlib import closing
@@ -41,6 +42,18 @@ def merge_until_killed(root: Path, ready: Connection) -> None:
     while True:
         yard.merge()
         publish(yard.warehouse)
+
+
+def merge_own_until_killed(root: Path, connection: str, first: int, said: Connection) -> None:
+    """Lands, merges and publishes batches of the connection, one after the other, and says which are done."""
+    yard = Yard(root, connection)
+    for tag in itertools.count(first):
+        name = f"{connection} {tag}"
+        leads = (a_lead(tag * 1000 + number, source=name) for number in range(ROWS))
+        yard.land(yard.resman(tag, "resman.leads", *leads))
+        load.merge_landed(yard.warehouse, yard.landing, yard.run_started_at, connection=connection)
+        publish(yard.warehouse)
+        said.send(name)
 
 
 def write_batches(root: Path, connection: str, batches: int, said: Connection) -> None:

@@ -24,7 +24,8 @@ from partner_pipelines.warehouse.decompose import (
     land_milestones,
     land_properties,
 )
-from partner_pipelines.warehouse.load import MergeResult, TableChanges, merge_landed
+from partner_pipelines.warehouse.load import merge_landed
+from partner_pipelines.warehouse.merging import MergeResult, TableChanges
 from partner_pipelines.warehouse.parameters import Value, execute
 from partner_pipelines.warehouse.publish import publish
 from partner_pipelines.warehouse.reading import QueryResult, open_published, run_query

@@ -17,7 +17,7 @@ from partner_pipelines.warehouse import schema
 from partner_pipelines.warehouse.decompose import Origin, land_told_milestone
 from partner_pipelines.warehouse.history_statements import HISTORY
 from partner_pipelines.warehouse.listings import Listing
-from partner_pipelines.warehouse.load import merge_told
+from partner_pipelines.warehouse.merging import merge_told
 from partner_pipelines.warehouse.parameters import moments
 from partner_pipelines_tests.warehouse.history_model import HistoryModel, Told, UnitsModel, Version
 from partner_pipelines_tests.warehouse.plain_model import Detail, Gone, Listed, Said, Steps

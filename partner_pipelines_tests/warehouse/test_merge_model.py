@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from partner_pipelines import clock
 from partner_pipelines.state.landing import LandedAnswer
 from partner_pipelines.warehouse import parameters
-from partner_pipelines.warehouse.load import MergeResult
+from partner_pipelines.warehouse.merging import MergeResult
 from partner_pipelines_tests.warehouse.plain_model import Detail, Gone, Listed, Model, Said, Steps
 from partner_pipelines_tests.warehouse.support import Yard, a_detail, a_listed, a_milestone, after, changes
 

@@ -18,4 +18,5 @@ WHERE properties.connection = gone.connection
             proven(properties.milestones_fetched_at, $latest)
         ),
         '-infinity'
-    );
+    )
+RETURNING properties.connection;

@@ -8,4 +8,5 @@ WHERE sellers.deleted_at IS NULL
         WHERE properties.connection = sellers.connection
             AND properties.seller_id = sellers.id
             AND properties.deleted_at IS NULL
-    );
+    )
+RETURNING sellers.connection;
