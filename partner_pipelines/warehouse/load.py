@@ -24,8 +24,8 @@ from partner_pipelines.warehouse.merging import MergeResult, TableChanges, merge
 from partner_pipelines.warehouse.parameters import Value, moments
 from partner_pipelines.warehouse.schema import changes
 
-_BYTES_AT_ONCE = 8 * 1024 * 1024
-"""How much is merged in one transaction: it bounds the memory. About 2,000 properties with all their rows."""
+_BYTES_AT_ONCE = 4 * 1024 * 1024
+"""How much is merged in one transaction: it bounds the memory. About 1,000 properties with all their rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,8 @@ class _Turn:
             for place, files in enumerate(portions, start=1):
                 others = self._others(files, waiting) if place == len(portions) else []
                 result += self._merge(session, files, others)
+                if place < len(portions):
+                    session.checkpoint()  # until then what is committed is held in memory
         # Last, so that after an error they still wait: whoever sets them aside says so
         return result + MergeResult(damaged=tuple(landing.set_aside(path) for path in damaged))
 

@@ -67,7 +67,7 @@ def _opened_and_checkpointed(warehouse: Warehouse, *, anew: bool) -> int:
         if anew:
             with session.transaction() as database:
                 note_change(database)
-        session.database.execute("CHECKPOINT")
+        session.checkpoint()
         return changes(session.database)
 
 
