@@ -127,9 +127,9 @@ class _Turn:
         taken = {self._connection}
         for ask in others_asks(self._warehouse.data.merging, self._ask):
             theirs = [path for path in waiting if path.parent.name == ask.connection]
-            size += sum(map(_size, theirs))
             if ask.connection in taken or not theirs or not all(map(self._landing.is_whole, theirs)):
                 continue
+            size += sum(map(_size, theirs))
             if size > _BYTES_AT_ONCE:
                 break
             taken.add(ask.connection)
