@@ -52,6 +52,11 @@ class Delivery:
     body: bytes = field(repr=False)
     received_at: datetime
 
+    @property
+    def digest(self) -> str:
+        """What its file is named by: a repeat has the same."""
+        return hashlib.sha256(self.body).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -161,8 +166,7 @@ class Inbox:
         return sorted(path for path in self._claimed.glob("[!.]*") if path.is_dir()) if self._claimed.is_dir() else []
 
     def _path(self, delivery: Delivery, infix: str = "") -> Path:
-        digest = hashlib.sha256(delivery.body).hexdigest()
-        return self.directory / f"{digest}-{delivery.connection}{infix}{SUFFIX}"
+        return self.directory / f"{delivery.digest}-{delivery.connection}{infix}{SUFFIX}"
 
     def _link(self, files: Mapping[Path, Delivery]) -> list[Path]:
         """The files are there, their bytes on the disk; but for these, under whose names there is something else."""
@@ -171,8 +175,7 @@ class Inbox:
         return [path for path in taken if not self._is_vouched(path, files[path].connection)]
 
     def _content(self, delivery: Delivery) -> bytes:
-        digest = hashlib.sha256(delivery.body).hexdigest()
-        receipt = self._receipt(delivery.connection, delivery.received_at, digest)
+        receipt = self._receipt(delivery.connection, delivery.received_at, delivery.digest)
         return write_envelope(
             Envelope(delivery.headers, delivery.body, delivery.received_at, delivery.connection, receipt)
         )
