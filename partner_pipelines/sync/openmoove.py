@@ -45,7 +45,7 @@ from partner_pipelines.warehouse.listings import Listing, last_listing_started, 
 from partner_pipelines.warehouse.webhooks import due_properties, forget_due, record_clock
 
 TABLES = (PROPERTIES, "openmoove.sellers", "openmoove.team_members", "openmoove.milestones")
-MERGE_AFTER_ANSWERS = 1_500
+MERGE_AFTER_ANSWERS = 3_000
 """DuckDB merges on the second core while the next ones are fetched: at the end little is left to merge. Fewer at a time
 would cost more work than that saves."""
 Scope = Literal["told", "due", "idle"]
