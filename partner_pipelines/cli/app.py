@@ -94,7 +94,8 @@ _INTERRUPTED = 130  # typer's status for a KeyboardInterrupt
 
 
 def _sentence(error: typer.TyperException) -> str:
-    message = error.format_message().replace("\n", " ").rstrip(".")
+    # Typer's own word for a choice that is none says nothing to a user
+    message = error.format_message().replace("\n", " ").replace("Value error, ", "").rstrip(".")
     context = getattr(error, "ctx", None)
     return f"{message}; see {context.command_path} --help" if message and context else message
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from partner_pipelines.cli.places import data_to_read, existing_data, place_settings
+from partner_pipelines.counted import counted
 from partner_pipelines.errors import UsageError
 from partner_pipelines.state.audit_checkpoints import CheckpointPlaces
 from partner_pipelines.state.audit_rotation import rotate_key
@@ -74,11 +75,12 @@ def _sentences(report: VerifyReport) -> list[str]:
         for tail in report.torn_tails
     ]
     if report.purged:
-        lines.append(f"{_purged_records(report):,} records in {len(report.purged):,} segments were purged, on record")
+        records, segments = counted(_purged_records(report), "record"), counted(len(report.purged), "segment")
+        lines.append(f"purged, on record: {records} in {segments}")
     if report.signed:
         lines += _signed_sentences(report.signed, report.unsigned)
     verdict = f"{len(report.problems)} bad" if report.problems else "all chains hold"
-    return [*lines, f"{report.records:,} records in {report.segments:,} segments: {verdict}"]
+    return [*lines, f"{counted(report.records, 'record')} in {counted(report.segments, 'segment')}: {verdict}"]
 
 
 def _signed_sentences(signed: Signed, unsigned: int) -> list[str]:
@@ -90,7 +92,8 @@ def _signed_sentences(signed: Signed, unsigned: int) -> list[str]:
         return [*lines, "nothing is signed yet"]
     copied = "no copy" if signed.copied is None else f"{signed.copied:,} in the copy"
     lines.append(
-        f"{proof.checkpoints:,} checkpoints ({copied}), the last of {proof.last.at} by the key {proof.last.key[:16]}: "
+        f"{counted(proof.checkpoints, 'checkpoint')} ({copied}), "
+        f"the last of {proof.last.at} by the key {proof.last.key[:16]}: "
         + (f"all but {unsigned:,} records are signed" if unsigned >= 0 else "it signs more records than can be read")
     )
     return lines

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from partner_pipelines.cli.places import existing_data, place_settings
+from partner_pipelines.counted import counted
 from partner_pipelines.sync.backup import make_backup
 
 
@@ -15,7 +16,7 @@ def run_backup(place: Path, keep: int | None, *, as_json: bool) -> None:
     """Makes it and says where it is. Raises UsageError, SettingsError, StateError."""
     data = existing_data(place_settings())
     backup = make_backup(data, place.absolute(), keep=keep)
-    typer.echo(f"{backup.path}: {backup.files:,} files, {backup.bytes / 1e6:,.1f} MB")
+    typer.echo(f"{backup.path}: {counted(backup.files, 'file')}, {backup.bytes / 1e6:,.1f} MB")
     if as_json:
         typer.echo(
             json.dumps({"success": True, "path": str(backup.path), "files": backup.files, "bytes": backup.bytes})

@@ -40,6 +40,7 @@ def run_doctor(*, as_json: bool) -> bool:
         except UsageError as error:
             refused = error
             _show(found("setting_bad" if isinstance(error, SettingsError) else "data_refused", str(error)), findings)
+    _show_remedy(findings)
     counts = {state: sum(finding.state == state for finding in findings) for state in ("red", "yellow", "green")}
     typer.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
     if as_json:
@@ -80,7 +81,13 @@ def _switched_off(data: DataDirectory) -> Sequence[str]:
 
 
 def _show(finding: Finding, findings: list[Finding]) -> None:
+    """The finding's line; the remedy stands once, below all that have it."""
+    if findings and findings[-1].remedy != finding.remedy:
+        _show_remedy(findings)
     findings.append(finding)
     typer.echo(f"{finding.state:<8}{finding.name:<{_NAME_WIDTH}} {finding.says}")
-    if finding.remedy:
-        typer.echo(f"{'':8}→ {finding.remedy}")
+
+
+def _show_remedy(findings: list[Finding]) -> None:
+    if findings and findings[-1].remedy:
+        typer.echo(f"{'':8}→ {findings[-1].remedy}")

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import typer
 
 from partner_pipelines.cli.places import existing_data, place_settings, refuse_newer_data
+from partner_pipelines.counted import counted
 from partner_pipelines.settings import load_settings, read_environment
 from partner_pipelines.state.stop import StopSignal
 from partner_pipelines.sync.erase import erase_person
@@ -23,11 +24,12 @@ def run_erase(address: str, *, as_json: bool) -> None:
         report, files = erase_person(house, address)
     again = "" if report.first_time else " (erased before: what came since, if anything)"
     typer.echo(
-        f"erased{again}: {report.values:,} personal values of {report.persons:,} rows, {report.writes:,} writes, "
-        f"{report.dead_letters:,} dead letters, {report.files:,} files"
+        f"erased{again}: {counted(report.values, 'personal value')} of {counted(report.persons, 'row')}, "
+        f"{counted(report.writes, 'write')}, "
+        f"{counted(report.dead_letters, 'dead letter')}, {counted(report.files, 'file')}"
     )
     for cleared in files:
-        went = "removed: it could not be read" if cleared.lines is None else f"lost {cleared.lines:,} lines"
+        went = "removed: it could not be read" if cleared.lines is None else f"lost {counted(cleared.lines, 'line')}"
         typer.echo(f"{cleared.path}: {went}")
     typer.echo(f"the record of it names {report.subject}, a keyed hash: see the trail's event `erasure`")
     typer.echo("Backups that were made before hold the person still: remove them when their time has come.")

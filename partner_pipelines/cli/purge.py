@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from partner_pipelines.cli.places import existing_data, place_settings
+from partner_pipelines.counted import counted
 
 if TYPE_CHECKING:
     from partner_pipelines.defs.purge import Purge
@@ -37,7 +38,8 @@ def run_purge(*, dry_run: bool, as_json: bool) -> None:
     trail = purge.trail
     runs, audit = _words(settings.runs_keep_days), _words(settings.audit_keep_days)
     typer.echo(f"Runs kept {runs}: {len(purge.runs):,} {verb}")
-    typer.echo(f"Trail kept {audit}: {len(trail.purged):,} segments of {trail.records:,} records {verb}")
+    went = f"{counted(len(trail.purged), 'segment')} of {counted(trail.records, 'record')}"
+    typer.echo(f"Trail kept {audit}: {went} {verb}")
     personal = _words(settings.personal_keep_days)
     typer.echo(f"Personal values of what is gone kept {personal}: {purge.personal:,} {verb}")
     for segment, reason in trail.kept.items():

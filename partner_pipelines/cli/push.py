@@ -13,6 +13,7 @@ import typer
 
 from partner_pipelines.cli.places import refuse_newer_data
 from partner_pipelines.cli.sandboxes import environment_with_sandbox
+from partner_pipelines.counted import counted
 from partner_pipelines.errors import StoppedError, UsageError
 from partner_pipelines.settings import load_settings
 from partner_pipelines.state.outbox import Outbox, State
@@ -62,7 +63,7 @@ def _foretell(house: House, drafting: Drafting, file: Path, *, as_json: bool) ->
         report = queue_lines(house, drafting, read_lines(file), _print_bad, _progress("checked"), dry=forecast)
     counts = {state: forecast.counts[state] for state in COUNTED}
     counts["rejected"] += report.rejected
-    typer.echo(f"{report.lines:,} lines would be: {_words(counts)}; nothing was sent")
+    typer.echo(f"{counted(report.lines, 'line')} would be: {_words(counts)}; nothing was sent")
     if as_json:
         typer.echo(json.dumps({"success": not counts["rejected"], "dry_run": True, **counts}))
     return not counts["rejected"]
@@ -133,7 +134,7 @@ def _add_refused(outbox: Outbox, queued: QueueReport, bad: BadLines) -> None:
 
 
 def _print(kind: str, queued: QueueReport, counts: Mapping[State, int], report: WritesReport, bad: BadLines) -> None:
-    typer.echo(f"{queued.lines:,} lines: {_words(counts)}")
+    typer.echo(f"{counted(queued.lines, 'line')}: {_words(counts)}")
     if bad.count:
         typer.echo(f"rejected lines, with field and reason: {bad.path}")
     if counts["unknown"]:

@@ -13,6 +13,7 @@ import typer
 from partner_pipelines.cli.places import refuse_newer_data
 from partner_pipelines.cli.progress import counted_calls
 from partner_pipelines.cli.sandboxes import environment_with_sandbox
+from partner_pipelines.counted import counted
 from partner_pipelines.errors import StoppedError
 from partner_pipelines.settings import Settings, load_settings, misspelt, read_environment
 from partner_pipelines.state.data_directory import DataDirectory
@@ -90,7 +91,7 @@ def print_report(report: SyncReport) -> None:
         for error, tables in report.failures.items():
             typer.echo(f"FAILED: {error} ({', '.join(tables)})")
     for connection, count in facts["requests"].items():
-        typer.echo(f"{connection}: {count:,} requests{_left(report.backlog_reasons.get(connection, {}))}")
+        typer.echo(f"{connection}: {counted(count, 'request')}{_left(report.backlog_reasons.get(connection, {}))}")
     for reason, tables in report.refused_deletions.items():
         typer.echo(f"WARNING: {reason} ({', '.join(tables)})")
     for connection, sentence in report.remarks.items():

@@ -7,8 +7,9 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any
 
 import dagster as dg
@@ -113,12 +114,21 @@ def select_assets(selection: str | None) -> frozenset[dg.AssetKey]:
 
 
 def _wrong_selection(selection: str, keys: Any) -> str:
-    names = ", ".join(sorted(key.to_user_string() for key in keys))
+    names = sorted(key.to_user_string() for key in keys)
+    groups = ", ".join(dict.fromkeys(name.partition("/")[0] for name in names))
     shown = selection if len(selection) <= _LONGEST_SHOWN else f"{selection[:_LONGEST_SHOWN]}…"
     return (
         f"the selection {shown!r} cannot be read, or selects no asset; "
-        f'write key:"resman/units" or group:openmoove; there are {names}'
+        f'write key:"{_meant(selection, names)}" or group:openmoove; the groups are {groups}'
     )
+
+
+def _meant(selection: str, names: Sequence[str]) -> str:
+    """The asset whose name, or whose table's name, is nearest to what stands there; else an example."""
+    said = selection.lower().removeprefix("key:").removeprefix("group:").strip("\"' *+").replace(".", "/")
+    whole = {name.partition("/")[2]: name for name in names} | {name: name for name in names}
+    close = get_close_matches(said, whole, n=1, cutoff=0.7)
+    return whole[close[0]] if close else "resman/units"
 
 
 def _execute(

@@ -155,4 +155,10 @@ OF_THIS_MACHINE: Mapping[str, Fault] = {
         "the check met an error that is none of these, or did not come to an end",
         "mend what the line says and run doctor again",
     ),
+    "check_left_out": Fault(
+        ANY,
+        "yellow",
+        "the data directory, in which it looks, cannot be read",
+        "mend the red lines first, then run doctor again",
+    ),
 }

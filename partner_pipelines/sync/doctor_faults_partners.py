@@ -18,7 +18,7 @@ OF_PARTNERS: Mapping[str, Fault] = {
         "TLS",
         "red",
         "no connection",
-        "check the address, then DNS, firewall, and whether the partner lets this machine in (docs/partners.md)",
+        "check the base address, then DNS, firewall, and whether the partner lets this machine in (docs/partners.md)",
     ),
     "tls_ends_soon": Fault(
         "TLS",
@@ -44,9 +44,16 @@ OF_PARTNERS: Mapping[str, Fault] = {
     "credentials_refused": Fault(
         "credentials",
         "red",
-        "the partner does not know the client, its secret or the key",
-        "verify client_id and client_secret, or the API key; if they are right, the ResMan Partner Portal's logs or "
-        "OpenMoove's support say whether they are active",
+        "ResMan does not know the client or its secret",
+        "verify client_id and client_secret; if they are right, the ResMan Partner Portal's logs say whether they are "
+        "active",
+    ),
+    "key_refused": Fault(
+        "credentials",
+        "red",
+        "OpenMoove does not know the key, or denies it the list",
+        "verify the API key and that it belongs to this base address; if it is right, OpenMoove's support says whether "
+        "it is active",
     ),
     "credentials_unknown": Fault(
         "credentials",
@@ -111,10 +118,16 @@ OF_PARTNERS: Mapping[str, Fault] = {
         "another refusal (4xx), a redirect, or an answer that the contract does not know",
         "check the base address, its path and version; else send the partner's support what `audit show` prints",
     ),
+    "endpoint_unreachable": Fault(
+        "endpoint",
+        "red",
+        "no whole answer",
+        "check the base address, then DNS, firewall, and whether the partner lets this machine in (docs/partners.md)",
+    ),
     "endpoint_failing": Fault(
         "endpoint",
         "red",
-        "it fails (5xx), or no whole answer came",
+        "it fails (5xx)",
         "wait and run doctor again; if it lasts, send the partner's support what `audit show` prints",
     ),
     "endpoint_later": Fault(

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from partner_pipelines.counted import counted
 from partner_pipelines.errors import (
     APIConnectionError,
     APIError,
-    APIResponseError,
     APIStatusError,
     AuthenticationError,
     BudgetExhaustedError,
@@ -199,19 +199,20 @@ def _of_endpoint(caller: Caller, operation: Operation, decipher: Decipher, conne
     except APIError as error:
         return found(_endpoint_fault(error), _with_id(error), connection)
     rejected = f", {len(rows.rejected):,} more do not validate" if rows.rejected else ""
-    return green("endpoint", f"{path} answers {answer.status} with {len(rows.items):,} rows{rejected}", connection)
+    says = f"{path} answers {answer.status} with {counted(len(rows.items), 'row')}{rejected}"
+    return green("endpoint", says, connection)
 
 
 def _endpoint_fault(error: APIError) -> str:
     if isinstance(error, _LATER):
         return "endpoint_later"
     if isinstance(error, AuthenticationError):
-        return "endpoint_token" if error.facts.partner == "resman" else "credentials_refused"
+        return "endpoint_token" if error.facts.partner == "resman" else "key_refused"
     if isinstance(error, PermissionDeniedError):
-        return "endpoint_denied" if error.facts.partner == "resman" else "credentials_refused"
-    if isinstance(error, APIStatusError):
-        return "endpoint_failing" if isinstance(error, ServerError) else "endpoint_wrong"
-    return "endpoint_wrong" if isinstance(error, APIResponseError) else "endpoint_failing"
+        return "endpoint_denied" if error.facts.partner == "resman" else "key_refused"
+    if isinstance(error, APIConnectionError):
+        return "endpoint_unreachable"
+    return "endpoint_failing" if isinstance(error, ServerError) else "endpoint_wrong"
 
 
 def _with_id(error: APIError) -> str:

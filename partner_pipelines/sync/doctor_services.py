@@ -29,9 +29,8 @@ def check_up(data: DataDirectory) -> Iterator[Finding]:
     if last is not None and now() - last < _TIMERS_INTERVAL:
         yield green("up", f"`up` is not at work; a run ended at {last:%Y-%m-%d %H:%M} UTC")
     else:
-        yield found(
-            "up_off", f"`up` is not at work; the last run ended {f'{last:%Y-%m-%d %H:%M} UTC' if last else 'never'}"
-        )
+        ended = "no run has ended yet" if last is None else f"the last run ended {last:%Y-%m-%d %H:%M} UTC"
+        yield found("up_off", f"`up` is not at work; {ended}")
 
 
 def _last_run(data: DataDirectory) -> datetime | None:

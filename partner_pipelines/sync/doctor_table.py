@@ -31,6 +31,9 @@ CHECKS: Mapping[str, str] = {
     "schedules": "which schedules and sensors somebody has switched off",
 }
 
+A_CONNECTION = "CONNECTION"
+"""Stands in a remedy for the connection's name."""
+
 _KNOWN = {**OF_THIS_MACHINE, **OF_PARTNERS}
 _ORDER = [*CHECKS, ANY]
 FAULTS: Mapping[str, Fault] = dict(sorted(_KNOWN.items(), key=lambda pair: _ORDER.index(pair[1].check)))
@@ -45,7 +48,8 @@ def green(check: str, says: str, connection: str | None = None) -> Finding:
 def found(fault: str, says: str, connection: str | None = None, *, check: str | None = None) -> Finding:
     """This fault of FAULTS; `says` what was met. `check` is for the fault that any of them may have."""
     known = FAULTS[fault]
-    return Finding(_name(check or known.check, connection), known.state, says, known.remedy)
+    remedy = known.remedy if connection is None else known.remedy.replace(A_CONNECTION, connection)
+    return Finding(_name(check or known.check, connection), known.state, says, remedy)
 
 
 def _name(check: str, connection: str | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from partner_pipelines.counted import counted
 from partner_pipelines.errors import SettingsError, StateError
 from partner_pipelines.settings import Settings
 from partner_pipelines.state.audit_checkpoints import CheckpointPlaces
@@ -54,7 +55,7 @@ def _whole(places: CheckpointPlaces) -> tuple[list[Problem], Signed, str]:
     report = verify(places.segments, partial(read_signed, places.directory, places.keys, places.copy, places.lock))
     assert report.signed is not None
     torn = f", {len(report.torn_tails)} ended in a crash" if report.torn_tails else ""
-    says = f"the whole of it holds: {report.records:,} records in {report.segments:,} segments{torn}"
+    says = f"the whole of it holds: {counted(report.records, 'record')} in {counted(report.segments, 'segment')}{torn}"
     return report.problems, report.signed, f"{says}; {report.unsigned:,} are not signed yet"
 
 

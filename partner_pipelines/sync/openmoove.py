@@ -14,6 +14,7 @@ from functools import partial
 from typing import Literal
 
 from partner_pipelines.clock import now
+from partner_pipelines.counted import counted
 from partner_pipelines.errors import APIError
 from partner_pipelines.partners.openmoove.operations import PAGE_SIZE
 from partner_pipelines.partners.openmoove.plan import (
@@ -229,9 +230,9 @@ class _ConnectionSync:
         works.sort_out()
         self._left += [*fetched.left, *works.left]
         for holder, count in works.holders.items():
-            self._tally.remark(self._name, f"{holder} is at {count:,} properties")
+            self._tally.remark(self._name, f"{holder} is at {counted(count, 'property', 'properties')}")
         if fetched.first is not None:
             self._tell_early_end(fetched.first)
         if fetched.failures:
-            count, first = len(fetched.failures), fetched.failures[0]
-            self._tally.fail(self._name, f"{count} properties could not be read; the first: {first}")
+            failed = counted(len(fetched.failures), "property", "properties")
+            self._tally.fail(self._name, f"{failed} could not be read; the first: {fetched.failures[0]}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -21,7 +22,7 @@ def test_a_whole_trail_is_proved(reader: Program) -> None:
     assert finished.returncode == 0
     signed, sentence, facts = finished.stdout.splitlines()
     assert "all but 0 records are signed" in signed
-    assert sentence.endswith("segments: all chains hold")
+    assert re.search(r"records in (1 segment|\d+ segments): all chains hold$", sentence)
     known = {"success", "segments", "records", "purged", "problems", "torn_tails", "unsigned_records", "checkpoints"}
     assert set(json.loads(facts)) == known
     assert json.loads(facts)["checkpoints"]["number"] >= 1

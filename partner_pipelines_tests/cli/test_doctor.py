@@ -55,7 +55,8 @@ def doctor(program: Program, *, before: tuple[str, ...] = (), **variables: str) 
         report.states[check["name"]].append(check["state"])
         report.says[check["name"]] = f"{report.says.get(check['name'], '')}{check['says']}\n"
         assert (check["state"] == "green") == (check["remedy"] == "")
-        assert check["remedy"] in page
+        connection = check["name"].partition(": ")[0]
+        assert check["remedy"].replace(f"restore {connection}`", "restore CONNECTION`") in page
         assert any(line.startswith(check["state"]) and line.endswith(check["says"]) for line in lines)
     for state in ("red", "yellow"):
         assert facts[state] == sum(check["state"] == state for check in facts["checks"])
@@ -121,6 +122,8 @@ def test_a_wrong_secret_and_a_wrong_key_are_red_and_nothing_else_is_asked(
     assert report.status == 1
     assert report.states["resman: credentials"] == report.states["openmoove: credentials"] == ["red"]
     assert "resman: endpoint" not in report.states
+    remedies = [line for line in report.lines if line.strip().startswith("→ verify")]
+    assert [("client_id" in line, "API key" in line) for line in remedies] == [(True, False), (False, True)]
     assert NOT_IT not in "".join(report.lines)
     assert [entry["path"] for entry in sandbox.log(since=seen)] == ["/oauth2/token", "/api/partners/properties/"]
 
@@ -178,6 +181,23 @@ def test_a_directory_that_cannot_be_written_is_red_and_no_request_leaves(
     assert doctor(program).states["data directory"] == ["green"]  # mended
 
 
+def test_a_directory_that_cannot_be_read_is_one_red_line_and_its_remedy_stands_once(
+    program: Program, sandbox: SandboxProcess
+) -> None:
+    assert sandbox.base_url
+    program.place.write_text("a file, and no directory above another\n")
+    report = doctor(program, PARTNER_DATA_DIR=str(program.place / "data"))
+    assert report.status == 1
+    assert [name for name, states in report.states.items() if "red" in states] == ["data directory"]
+    assert report.states["disk"] == ["green"]
+    assert {report.says[name] for name in ("warehouse", "trail", "signing key", "up", "receiver", "schedules")} == {
+        "not looked at: the data directory cannot be read\n"
+    }
+    last = report.lines[-3:]  # six lines of one cause, what to do once below them, the sum
+    assert (last[0].split()[:2], last[1].strip()[0]) == (["yellow", "schedules"], "→")
+    assert sum("mend the red lines first" in line for line in report.lines) == 2  # below credentials, below these
+
+
 def test_for_another_commands_sandbox_nobody_waits(program: Program) -> None:
     lock = program.place / "state" / "sandbox" / "lock"
     for directory in reversed((lock.parent, lock.parent.parent, program.place)):
@@ -226,5 +246,6 @@ def test_a_damaged_trail_an_open_key_and_a_revoked_connection_are_named(loaded: 
     assert report.states["trail"] == report.states["data directory"] == ["red"]
     assert str(key) in report.says["data directory"]
     assert report.states["resman: credentials"] == ["yellow"]
+    assert any(line.strip() == "→ if that is over: `partner-pipelines restore resman`" for line in report.lines)
     assert report.states["openmoove: endpoint"] == ["green"]
     assert report.states["warehouse"] == ["yellow"]

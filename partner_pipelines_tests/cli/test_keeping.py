@@ -35,6 +35,7 @@ def test_a_purge_says_what_goes_before_it_goes(copy: Program) -> None:
     old = time.time() - 100 * 86_400
     for segment in segments:
         os.utime(segment, (old, old))
+    files = "1 segment" if len(segments) == 1 else f"{len(segments)} segments"
     records = sum(len(segment.read_bytes().splitlines()) for segment in segments)
     said = []
     for words in (("--dry-run",), ()):
@@ -43,11 +44,11 @@ def test_a_purge_says_what_goes_before_it_goes(copy: Program) -> None:
         facts = json.loads(finished.stdout.splitlines()[-1])
         assert (facts["segments"], facts["records"], facts["runs"], facts["kept"]) == (len(segments), records, 0, {})
         said.append(finished.stdout)
-    assert f"Trail kept 90 days: {len(segments)} segments of {records:,} records would go" in said[0]
-    assert f"{len(segments)} segments of {records:,} records are gone" in said[1]
+    assert f"Trail kept 90 days: {files} of {records:,} records would go" in said[0]
+    assert f"{files} of {records:,} records are gone" in said[1]
     verified = copy.run("audit", "verify", "--json")
     assert verified.returncode == 0
-    assert f"{records:,} records in {len(segments)} segments were purged, on record" in verified.stdout
+    assert f"purged, on record: {records:,} records in {files}" in verified.stdout
     assert json.loads(verified.stdout.splitlines()[-1])["purged"] == {"segments": len(segments), "records": records}
 
 

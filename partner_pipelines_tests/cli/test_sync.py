@@ -61,10 +61,22 @@ def test_each_connection_that_failed_is_one_line_with_its_address_and_what_to_ch
     assert "of-my-own" not in finished.stdout + finished.stderr
 
 
-def test_a_wrong_selection_names_what_there_is(program: Program) -> None:
-    finished = program.run("sync", "--select", "resman/units or resman/leads", **NOBODY_LISTENS)
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("resman/units or resman/leads", "resman/units"),
+        ("leads", "resman/leads"),
+        ("openmoove.milestone", "openmoove/milestones"),
+        ('key:"marts/leadfunnel"', "marts/lead_funnel"),
+    ],
+)
+def test_a_wrong_selection_is_a_short_line_with_what_was_meant(program: Program, said: str, meant: str) -> None:
+    finished = program.run("sync", "--select", said, **NOBODY_LISTENS)
     assert finished.returncode == 2
-    assert 'write key:"resman/units"' in only_line(finished)
+    line = only_line(finished)
+    assert f'write key:"{meant}"' in line
+    assert "the groups are audit, history, marts, openmoove, reports, resman" in line
+    assert len(line) < 300
 
 
 def test_another_environment_than_the_data_directorys_is_refused_before_anything_is_made(program: Program) -> None:

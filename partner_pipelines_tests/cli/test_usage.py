@@ -20,6 +20,7 @@ WRONG_WORDS = [
     (["sandbox", "--latency-ms", "-1"], "'--latency-ms'"),
     (["demo", "--properties", "many"], "'--properties'"),
     (["up", "--port", "0"], "'--port'"),
+    (["push", "/nowhere.csv"], "Invalid value for 'KIND': '/nowhere.csv' is not one of 'leads', 'employees', "),
     (["audit", "bogus"], "No such command 'bogus'"),
 ]
 

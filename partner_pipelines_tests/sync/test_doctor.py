@@ -77,6 +77,7 @@ def test_where_nobody_listens_the_address_and_the_setting_are_named(tmp_path: Pa
     assert "nobody listens there" in of(findings, "resman: token endpoint").says
     assert "RESMAN_TOKEN_URL" in of(findings, "resman: token endpoint").says
     assert "OPENMOOVE_BASE_URL" in of(findings, "openmoove: endpoint").says
+    assert of(findings, "openmoove: endpoint").remedy.startswith("check the base address, then DNS")
     assert of(findings, "openmoove: receiver").state == "yellow"
     assert of(findings, "schedules").state == "yellow"
     assert "leads_every_15_minutes" in of(findings, "schedules").says

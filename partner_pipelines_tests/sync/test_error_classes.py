@@ -295,7 +295,7 @@ OPENMOOVE = [
         "401 in the middle: the others would hear the same",
         [status(401, detail(5))],
         until(5, 401),
-        failed="1 properties could not be read; the first: get_property_detail at openmoove: status 401",
+        failed="1 property could not be read; the first: get_property_detail at openmoove: status 401",
         rows=12,
     ),
     Case(

@@ -116,7 +116,7 @@ def test_a_detail_that_is_none_says_why(steady: Program, number: int) -> None:
     body, said = NO_DETAILS[number]
     steady.sandbox.fault("body", path=f"/properties/{number}/detail/", body=body, content_type="text/html")
     failed = steady.sync("properties").tables["openmoove.properties"].failed
-    assert failed["openmoove"].startswith("1 properties could not be read; the first: get_property_detail")
+    assert failed["openmoove"].startswith("1 property could not be read; the first: get_property_detail")
     assert said in failed["openmoove"]
 
 
