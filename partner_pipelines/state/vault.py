@@ -1,29 +1,19 @@
-"""Personal values, kept once: a row per connection, kind, person and field, as the partner sent them.
-
-SQLite in rollback-journal mode (in WAL mode SQLite before 3.51.3 can lose committed writes), opened for one transaction
-under a blocking lock: whoever erases or restores the file meets no process that still holds an old one.
-"""
+"""Personal values, kept once: a row per connection, kind, person and field, as the partner sent them."""
 
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
 from partner_pipelines.clock import latest_proof, now
-from partner_pipelines.errors import NewerSchemaError, StateError
 from partner_pipelines.state.erased import Erased, Erasure
-from partner_pipelines.state.files import PRIVATE_FILE, locked, make_directory, state_errors, sync_directory
+from partner_pipelines.state.private_sqlite import PrivateSQLite
 from partner_pipelines.state.vault_row import VaultRow
 
-__all__ = ["Vault", "VaultRow", "copy_database"]
-
-SCHEMA = 2
+__all__ = ["Vault", "VaultRow"]
 
 _CREATE = """
 CREATE TABLE person_values (
@@ -46,8 +36,10 @@ CREATE TABLE erased_persons (
     kind       TEXT NOT NULL,
     person_id  TEXT NOT NULL,
     PRIMARY KEY (connection, kind, person_id)
-) WITHOUT ROWID;
+) WITHOUT ROWID
 """
+_STEPS = (_CREATE, _CREATE_ERASED)
+SCHEMA = len(_STEPS)
 # What is equal is not written, so that a sync without news costs no sync of the disk; what is older never wins, unless
 # what is there was stamped by a clock that was ahead.
 _PUT = """
@@ -73,7 +65,7 @@ class Vault:
     """The vault of one data directory; for any number of processes and threads."""
 
     def __init__(self, path: Path, key: bytes = b"") -> None:
-        self._path = path
+        self._file = PrivateSQLite(path, "vault", _STEPS)
         self._key = key
 
     def put(self, rows: Sequence[VaultRow]) -> None:
@@ -83,7 +75,7 @@ class Vault:
         """
         if not rows:
             return
-        with self._opened() as database:
+        with self._file.opened() as database:
             kept, gone = _parameters(Erased(database, self._key).without(rows))
             if not kept and not gone:
                 return
@@ -94,17 +86,17 @@ class Vault:
 
     def read_all(self, connection: str | None = None) -> Iterator[VaultRow]:
         """Every value, of one connection or of all. Raises StateError, also when the vault may not be read."""
-        if not self._exists():
+        if not self._file.exists():
             return
-        with self._opened() as database:
+        with self._file.opened() as database:
             yield from (_row(found) for found in database.execute(*_selection(connection)))
 
     def persons(self, connection: str, kind: str, person_ids: Sequence[str]) -> dict[str, dict[str, str]]:
         """These persons' values by field, by person. Raises StateError."""
-        if not person_ids or not self._exists():
+        if not person_ids or not self._file.exists():
             return {}
         found: dict[str, dict[str, str]] = {}
-        with self._opened() as database:
+        with self._file.opened() as database:
             for person_id, name, value in database.execute(_PERSONS, (connection, kind, json.dumps(list(person_ids)))):
                 found.setdefault(person_id, {})[name] = value
         return found
@@ -116,9 +108,9 @@ class Vault:
 
         How many values went, or with `dry_run` would have gone. Raises StateError.
         """
-        if not self._exists():
+        if not self._file.exists():
             return 0
-        with self._opened() as database:
+        with self._file.opened() as database:
             database.execute("BEGIN IMMEDIATE")
             gone = max(0, database.executemany(_FORGET_PERSON, persons).rowcount)
             gone += database.execute(_FORGET_KINDS, (json.dumps(list(kinds)), _text(before))).rowcount
@@ -130,7 +122,7 @@ class Vault:
 
         Every value of a row that holds the address goes with it. Raises StateError.
         """
-        with self._opened() as database:
+        with self._file.opened() as database:
             database.execute("BEGIN IMMEDIATE")
             erasure = Erased(database, self._key).erase(address, _text(now()))
             database.execute("COMMIT")
@@ -139,43 +131,15 @@ class Vault:
 
     def erased_among(self, addresses: Collection[str]) -> frozenset[str]:
         """Those of the addresses whose persons were erased. Raises StateError."""
-        if not addresses or not self._exists():
+        if not addresses or not self._file.exists():
             return frozenset()
-        with self._opened() as database:
+        with self._file.opened() as database:
             erased = Erased(database, self._key)
             return frozenset(address for address in addresses if erased.knows(address))
 
     def copy_to(self, path: Path) -> None:
         """A copy of the vault stands in this new file, mode 0600. Raises StateError."""
-        with self._opened() as database, state_errors("write", path):
-            copy_database(database, path)
-
-    def _exists(self) -> bool:
-        with state_errors("read the vault", self._path):
-            return self._path.exists()
-
-    @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        make_directory(self._path.parent)
-        with locked(self._path.with_name(f"{self._path.name}.lock")), _vault_errors(self._path):
-            if not self._exists():
-                self._create_private()
-            with closing(sqlite3.connect(self._path, isolation_level=None)) as database:
-                _prepare(database, self._path)
-                yield database
-
-    def _create_private(self) -> None:
-        # SQLite would make it readable for the group; its journal takes the mode of the database.
-        with state_errors("make the vault", self._path):
-            os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE))
-            sync_directory(self._path.parent)
-
-
-def copy_database(database: sqlite3.Connection, path: Path) -> None:
-    """The database as it is now, in a new file of mode 0600. Raises OSError, sqlite3.Error."""
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE))
-    with closing(sqlite3.connect(path)) as copy:
-        database.backup(copy)
+        self._file.copy_to(path)
 
 
 def _parameters(rows: Sequence[VaultRow]) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
@@ -204,22 +168,3 @@ def _selection(connection: str | None) -> tuple[str, tuple[str, ...]]:
 def _row(found: tuple[str, str, str, str, str, str]) -> VaultRow:
     connection, kind, person_id, name, value, as_of = found
     return VaultRow(connection, kind, person_id, name, value, datetime.fromisoformat(as_of))
-
-
-def _prepare(database: sqlite3.Connection, path: Path) -> None:
-    database.execute("PRAGMA synchronous = FULL")
-    database.execute("PRAGMA secure_delete = ON")
-    (found,) = database.execute("PRAGMA user_version").fetchone()
-    NewerSchemaError.check(path, found, SCHEMA)
-    if found < SCHEMA:
-        steps = (_CREATE + ";", _CREATE_ERASED)[found:]
-        database.executescript(f"BEGIN IMMEDIATE; {''.join(steps)} PRAGMA user_version = {SCHEMA:d}; COMMIT")
-
-
-@contextmanager
-def _vault_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        # SQLite's sentences name files and tables, never values
-        raise StateError(f"the vault {path} cannot be used: {error}") from error

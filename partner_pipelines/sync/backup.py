@@ -28,7 +28,8 @@ from partner_pipelines.state.audit_segment import SUFFIX
 from partner_pipelines.state.data_directory import STAMP, DataDirectory
 from partner_pipelines.state.files import locked, make_directory, state_errors
 from partner_pipelines.state.outbox_file import FILE, copy_outbox, outbox_exists
-from partner_pipelines.state.vault import Vault, copy_database
+from partner_pipelines.state.private_sqlite import copy_database
+from partner_pipelines.state.vault import Vault
 from partner_pipelines.sync.process_trail import CHECKPOINT_LOCK
 from partner_pipelines.sync.purge import PURGE_LOCK
 from partner_pipelines.warehouse.connection import Warehouse

@@ -30,7 +30,8 @@ def open_lander(house: House, connection: str, tally: Tally, merge_after: int) -
 
 
 def finish(house: House, tally: Tally) -> SyncOutcome:
-    """What was merged can be read; the whole sync as data."""
-    publish(house.warehouse)
+    """What was merged can be read; the whole sync as data. Where no connection had a turn, nothing was merged."""
+    if tally.has_turns or not house.data.published.exists():
+        publish(house.warehouse)
     with published(house.data) as database:
         return tally.outcome(living_rows(database))

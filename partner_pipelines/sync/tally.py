@@ -65,6 +65,11 @@ class Tally:
         """Something of this connection's is missing: what was read is not the whole."""
         return connection in self._failed
 
+    @property
+    def has_turns(self) -> bool:
+        """Some connection had its turn, whatever came of it."""
+        return bool(self._requests)
+
     def refuse(self, table: str, connection: str, sentence: str) -> None:
         """More rows seemed gone than may be believed: none was marked."""
         self._refused[table][connection] = sentence

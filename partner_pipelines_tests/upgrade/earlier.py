@@ -75,6 +75,23 @@ class Earlier:
         """The calls of which the trail has an `intent`, or an `outcome`."""
         return {record["id"] for record in self.trail() if record["kind"] == kind}
 
+    def in_doubt(self) -> set[str]:
+        """The calls that may have left without a trace: reserved by a writer who died, if the machine booted since.
+
+        docs/audit-format.md: until then what was written is there, so a number without intent was never sent.
+        """
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        by_segment: dict[str, list[dict[str, Any]]] = {}
+        for record in self.trail():
+            by_segment.setdefault(record["segment"], []).append(record)
+        found: set[str] = set()
+        for segment, records in by_segment.items():
+            head, last = records[0], records[-1]
+            if head["boot_id"] != boot and last["kind"] != "closed":
+                reserved = (record for record in records if record["kind"] == "reserved")
+                found |= {f"{segment}-{n}" for one in reserved for n in range(one["first"], one["last"] + 1)}
+        return found - self.ids("intent")
+
     def move(self, base_url: str) -> None:
         """The files that are named by the partners' addresses get the names that these addresses give.
 
