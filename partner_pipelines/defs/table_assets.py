@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
-from partner_pipelines.defs.columns import column_schema
-from partner_pipelines.defs.published import preview
+from partner_pipelines.defs.columns import column_schema, described_columns
+from partner_pipelines.defs.published import preview, published_columns
 from partner_pipelines.defs.resources import current_data, sentences_only
 from partner_pipelines.defs.run_report import asset_key, gave_something, metadata_of, table_name
 from partner_pipelines.sync.results import SyncOutcome, TableResult
@@ -67,6 +67,14 @@ def report(context: dg.AssetExecutionContext, outcome: SyncOutcome) -> Iterator[
         else:
             context.log_event(dg.AssetObservation(asset_key(table), metadata=metadata))
         yield from _judged(context, result)
+
+
+def materialized(context: dg.AssetExecutionContext, outcome: SyncOutcome, table: str) -> dg.MaterializeResult[None]:
+    """What a sync has done for a table of our own, with the columns as they are published."""
+    with sentences_only(context):
+        columns = dg.MetadataValue.table_schema(described_columns(published_columns(current_data(), table)))
+    metadata = metadata_of(outcome.tables[table], outcome)
+    return dg.MaterializeResult(asset_key=asset_key(table), metadata=metadata | {"dagster/column_schema": columns})
 
 
 def _judged(context: dg.AssetExecutionContext, result: TableResult) -> Iterator[dg.AssetCheckResult]:

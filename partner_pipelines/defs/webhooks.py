@@ -5,19 +5,17 @@ and times play no part, and nothing is launched twice.
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 import dagster as dg
 
 from partner_pipelines.defs import audit, openmoove
-from partner_pipelines.defs.columns import described_columns
 from partner_pipelines.defs.openmoove import SCOPE, TOLD
-from partner_pipelines.defs.pauses import is_under_way, pause_after_failures
-from partner_pipelines.defs.published import published_columns, query
+from partner_pipelines.defs.pauses import request_for_waiting
+from partner_pipelines.defs.published import query
 from partner_pipelines.defs.resources import PartnerHouse, current_data, sentences_only
-from partner_pipelines.defs.run_report import REQUESTS, asset_key, metadata_of
+from partner_pipelines.defs.run_report import REQUESTS, asset_key
 from partner_pipelines.defs.schedules import default_schedule_status, default_sensor_status
-from partner_pipelines.defs.table_assets import OWNERS, Event
+from partner_pipelines.defs.table_assets import OWNERS, Event, materialized
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.inbox import Inbox
 
@@ -56,10 +54,7 @@ def webhook_deliveries(context: dg.AssetExecutionContext, house: PartnerHouse) -
     from partner_pipelines.sync.webhooks import apply_webhooks  # noqa: PLC0415 - DuckDB loads with the work
 
     outcome = house.work(context, apply_webhooks)
-    with sentences_only(context):
-        columns = dg.MetadataValue.table_schema(described_columns(published_columns(current_data(), DELIVERIES)))
-    metadata = metadata_of(outcome.tables[DELIVERIES], outcome)
-    yield dg.MaterializeResult(asset_key=asset_key(DELIVERIES), metadata=metadata | {"dagster/column_schema": columns})
+    yield materialized(context, outcome, DELIVERIES)
 
 
 @dg.asset_check(
@@ -160,9 +155,4 @@ def webhook_drops(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.Ski
     """One look."""
     if not something_waits(current_data()):
         return dg.SkipReason("No webhook waits.")
-    if is_under_way(context.instance, JOB):
-        return dg.SkipReason("A run is under way; what it leaves is the next one's.")
-    pause = pause_after_failures(context.instance, JOB)
-    if pause > timedelta():
-        return dg.SkipReason(f"The last run failed; the next one comes in {pause.total_seconds():.0f} s.")
-    return dg.RunRequest()
+    return request_for_waiting(context.instance, JOB)

@@ -1,19 +1,17 @@
 """Writes: the table of them, what works the outbox off, the sensor that looks whether anything waits, the AI agent."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 import dagster as dg
 from pydantic import Field
 
 from partner_pipelines.defs import audit
-from partner_pipelines.defs.columns import described_columns
-from partner_pipelines.defs.pauses import is_under_way, pause_after_failures
-from partner_pipelines.defs.published import published_columns, query
+from partner_pipelines.defs.pauses import request_for_waiting
+from partner_pipelines.defs.published import query
 from partner_pipelines.defs.resources import PartnerHouse, current_data, current_settings, sentences_only
-from partner_pipelines.defs.run_report import asset_key, metadata_of
+from partner_pipelines.defs.run_report import asset_key
 from partner_pipelines.defs.schedules import default_schedule_status, default_sensor_status
-from partner_pipelines.defs.table_assets import OWNERS, WRITES, Event
+from partner_pipelines.defs.table_assets import OWNERS, WRITES, Event, materialized
 from partner_pipelines.sync.outbox_work import something_to_send
 
 JOB = "send_writes"
@@ -54,10 +52,7 @@ def writes(context: dg.AssetExecutionContext, house: PartnerHouse) -> Iterator[E
     from partner_pipelines.sync.outbox_run import run_outbox  # noqa: PLC0415 - httpx and DuckDB load with the work
 
     outcome = house.work(context, run_outbox)
-    with sentences_only(context):
-        columns = dg.MetadataValue.table_schema(described_columns(published_columns(current_data(), WRITES)))
-    metadata = metadata_of(outcome.tables[WRITES], outcome)
-    yield dg.MaterializeResult(asset_key=asset_key(WRITES), metadata=metadata | {"dagster/column_schema": columns})
+    yield materialized(context, outcome, WRITES)
 
 
 @dg.asset_check(
@@ -173,9 +168,4 @@ def outbox_drops(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.Skip
     """One look."""
     if not something_to_send(current_data()):
         return dg.SkipReason("No write waits.")
-    if is_under_way(context.instance, JOB):
-        return dg.SkipReason("A run is under way; what it leaves is the next one's.")
-    pause = pause_after_failures(context.instance, JOB)
-    if pause > timedelta():
-        return dg.SkipReason(f"The last run failed; the next one comes in {pause.total_seconds():.0f} s.")
-    return dg.RunRequest()
+    return request_for_waiting(context.instance, JOB)
