@@ -93,10 +93,15 @@ def _signed_sentences(signed: Signed, unsigned: int) -> list[str]:
     copied = "no copy" if signed.copied is None else f"{signed.copied:,} in the copy"
     lines.append(
         f"{counted(proof.checkpoints, 'checkpoint')} ({copied}), "
-        f"the last of {proof.last.at} by the key {proof.last.key[:16]}: "
-        + (f"all but {unsigned:,} records are signed" if unsigned >= 0 else "it signs more records than can be read")
+        f"the last of {proof.last.at} by the key {proof.last.key[:16]}: " + _of_unsigned(unsigned)
     )
     return lines
+
+
+def _of_unsigned(unsigned: int) -> str:
+    if unsigned < 0:
+        return "it signs more records than can be read"
+    return f"all but {counted(unsigned, 'record')} are signed" if unsigned else "all records are signed"
 
 
 def _facts(report: VerifyReport) -> dict[str, object]:

@@ -49,7 +49,7 @@ def run_purge(*, dry_run: bool, as_json: bool) -> None:
 
 
 def _words(keep_days: int | None) -> str:
-    return "for ever" if keep_days is None else f"{keep_days} days"
+    return "for ever" if keep_days is None else counted(keep_days, "day")
 
 
 def _facts(purge: Purge, *, dry_run: bool) -> dict[str, object]:

@@ -119,16 +119,18 @@ def _wrong_selection(selection: str, keys: Any) -> str:
     shown = selection if len(selection) <= _LONGEST_SHOWN else f"{selection[:_LONGEST_SHOWN]}…"
     return (
         f"the selection {shown!r} cannot be read, or selects no asset; "
-        f'write key:"{_meant(selection, names)}" or group:openmoove; the groups are {groups}'
+        f"write {_meant(selection, names)} or group:openmoove; the groups are {groups}"
     )
 
 
 def _meant(selection: str, names: Sequence[str]) -> str:
     """The asset whose name, or whose table's name, is nearest to what stands there; else an example."""
     said = selection.lower().removeprefix("key:").removeprefix("group:").strip("\"' *+").replace(".", "/")
-    whole = {name.partition("/")[2]: name for name in names} | {name: name for name in names}
-    close = get_close_matches(said, whole, n=1, cutoff=0.7)
-    return whole[close[0]] if close else "resman/units"
+    meant = {name.partition("/")[2]: f'key:"{name}"' for name in names}
+    meant |= {name: f'key:"{name}"' for name in names}
+    meant |= {name.partition("/")[0]: f"group:{name.partition('/')[0]}" for name in names}
+    close = get_close_matches(said, meant, n=1, cutoff=0.7)
+    return meant[close[0]] if close else 'key:"resman/units"'
 
 
 def _execute(

@@ -5,6 +5,6 @@ minutes, `summary.py` writes one message for many, `post.py` knows the addresses
 """
 
 from partner_pipelines.notify.notifier import Notifier
-from partner_pipelines.notify.sending import addresses_of, send_by_apprise
+from partner_pipelines.notify.sending import addresses_of, is_address, send_by_apprise
 
-__all__ = ["Notifier", "addresses_of", "send_by_apprise"]
+__all__ = ["Notifier", "addresses_of", "is_address", "send_by_apprise"]

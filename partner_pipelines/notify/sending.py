@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import ModuleType
 
 from partner_pipelines.recovery import Audience
 from partner_pipelines.settings import SecretReference, Settings
@@ -24,13 +26,8 @@ def addresses_of(settings: Settings) -> dict[Audience, Sequence[SecretReference]
 
 
 def send_by_apprise(address: str, title: str, body: str) -> bool:
-    """Whether the address took the message. Its own log stays closed: an address is a secret."""
-    with _one_at_a_time, warnings.catch_warnings():
-        # Of modules of Python's that Apprise loads when it is first used. Filters are the whole process's: so the lock
-        warnings.simplefilter("ignore", DeprecationWarning)
-        import apprise  # noqa: PLC0415 - half a second, for what hardly ever happens
-
-        logging.getLogger("apprise").disabled = True
+    """Whether the address took the message."""
+    with _apprise() as apprise:
         sender = apprise.Apprise()
         try:
             return bool(
@@ -38,6 +35,27 @@ def send_by_apprise(address: str, title: str, body: str) -> bool:
             )
         except Exception:  # noqa: BLE001 - a hundred services' modules; their words may quote the address, a secret
             return False
+
+
+def is_address(text: str) -> bool:
+    """Whether Apprise could send there; nothing is sent."""
+    with _apprise() as apprise:
+        try:
+            return bool(apprise.Apprise().add(text))
+        except Exception:  # noqa: BLE001 - as above
+            return False
+
+
+@contextmanager
+def _apprise() -> Iterator[ModuleType]:
+    """Apprise, for one thread at a time. Its own log stays closed: an address is a secret."""
+    with _one_at_a_time, warnings.catch_warnings():
+        # Of modules of Python's that Apprise loads when it is first used. Filters are the whole process's: so the lock
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import apprise  # noqa: PLC0415 - half a second, for what hardly ever happens
+
+        logging.getLogger("apprise").disabled = True
+        yield apprise
 
 
 _one_at_a_time = threading.Lock()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from dotenv.parser import parse_stream
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
 from partner_pipelines.errors import SettingsError
@@ -31,8 +32,13 @@ class _AnyVariable(BaseSettings):
 
 
 def read_environment(dotenv: Path = Path(".env")) -> dict[str, str]:
-    """All variables; the process's own win over the file's. Raises SettingsError when the file cannot be read."""
+    """All variables; the process's own win over the file's.
+
+    Raises SettingsError when the file, or a line of it, cannot be read: left out, it might mean another environment.
+    """
     try:
+        if dotenv.is_file():
+            _refuse_bad_lines(dotenv)
         in_file = DotEnvSettingsSource(_AnyVariable, env_file=dotenv, env_file_encoding="utf-8").env_vars
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
@@ -42,6 +48,13 @@ def read_environment(dotenv: Path = Path(".env")) -> dict[str, str]:
         merged = {**in_file, **EnvSettingsSource(_AnyVariable).env_vars}
         return {name: value for name, value in merged.items() if value is not None}
     raise SettingsError(f"{dotenv.absolute()} {reason}")
+
+
+def _refuse_bad_lines(dotenv: Path) -> None:
+    with dotenv.open(encoding="utf-8") as file:
+        bad = next((found.original.line for found in parse_stream(file) if found.error), None)
+    if bad is not None:  # not what stands there: it may be a secret
+        raise SettingsError(f"{dotenv.absolute()} line {bad} cannot be read: write NAME=VALUE, and close its quotes")
 
 
 def needs_sandbox(environ: Mapping[str, str]) -> bool:

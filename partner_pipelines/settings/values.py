@@ -126,8 +126,12 @@ def parse_path(value: object) -> Path:
 def parse_directory(value: object) -> Path:
     """An absolute path of a directory, there or not yet."""
     path = parse_path(value)
-    if os.path.isfile(path):  # noqa: PTH113 - says False where the path cannot be looked at; opening it will say why
+    # These say False where the path cannot be looked at; opening it will say why
+    if os.path.isfile(path):  # noqa: PTH113
         raise ValueError("it is a file")
+    above = next((parent for parent in path.parents if os.path.isfile(parent)), None)  # noqa: PTH113
+    if above is not None:
+        raise ValueError(f"{above} is a file")
     return path
 
 

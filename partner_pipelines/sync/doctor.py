@@ -20,6 +20,7 @@ from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.stop import StopSignal
 from partner_pipelines.sync.doctor_data import check_data_directory, check_disk, check_warehouse
 from partner_pipelines.sync.doctor_findings import Finding
+from partner_pipelines.sync.doctor_notifications import check_notifications
 from partner_pipelines.sync.doctor_partners import check_openmoove, check_resman
 from partner_pipelines.sync.doctor_services import check_receiver, check_schedules, check_up
 from partner_pipelines.sync.doctor_table import found, green
@@ -71,9 +72,10 @@ def examine(visit: Visit) -> Iterator[Finding]:
         yield from _in_time("data directory", visit, enter)
         yield from _in_time("TLS", visit, partial(check_tls, settings))
         yield from _check_connections(visit, settings, houses)
+    yield from _in_time("notifications", visit, partial(check_notifications, settings))
     is_shut = _is_shut(data)
     for name, check in _of_the_machine(settings, data, visit).items():
-        if is_shut and name != "disk":
+        if is_shut:
             yield found("check_left_out", "not looked at: the data directory cannot be read", check=name)
         else:
             yield from _in_time(name, visit, check)

@@ -149,6 +149,12 @@ OF_THIS_MACHINE: Mapping[str, Fault] = {
         "somebody has switched one off",
         "switch it on again in Dagster's UI, under Automation, if it should run",
     ),
+    "alerts_unusable": Fault(
+        "notifications",
+        "red",
+        "an address is none that Apprise knows: who should hear of a failure does not",
+        "write it as docs/recovery.md has it, in the PARTNER_ALERTS_… setting of that audience",
+    ),
     "check_ended_badly": Fault(
         ANY,
         "red",

@@ -22,6 +22,7 @@ CHECKS: Mapping[str, str] = {
     "scopes": "asked, granted, missing (ResMan)",
     "endpoint": "one request each: a list of each kind (ResMan), one property (OpenMoove)",
     "quota": "how many requests the ledger has left now",
+    "notifications": "whether Apprise knows the addresses; nothing is sent",
     "disk": "the room that is left",
     "warehouse": "the database opens; the published copy is usable and has all that was committed",
     "trail": "as `audit verify`: up to 64 MiB all of it; of a longer one the newest segments, and all checkpoints",

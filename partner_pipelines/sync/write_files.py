@@ -38,7 +38,7 @@ def check_file(path: Path, drafting: Drafting) -> None:
     for line in read_lines(path):
         names_connection = names_connection or (isinstance(line, Line) and CONNECTION in line.values)
     if line is None:
-        raise UsageError(f"{path} has no lines")
+        raise UsageError(f"{path} has no lines{' below the names' if _is_csv(path) else ''}")
     if not names_connection:
         raise UsageError(
             f"{path}: no line names a connection; there are {', '.join(drafting.connections)}: --connection"
@@ -114,6 +114,8 @@ def _read_csv(path: Path, file: TextIO) -> Iterator[Line | BadLine]:
     for row in rows:
         if row.pop(_REST, None) is not None:
             yield BadLine(rows.line_num, {WHOLE_LINE: ["More cells than the first line has names"]})
+        elif None in row.values():
+            yield BadLine(rows.line_num, {WHOLE_LINE: ["Fewer cells than the first line has names"]})
         else:
             yield Line(rows.line_num, row, path.name)
 

@@ -47,6 +47,15 @@ def _as_ours(error: duckdb.Error, path: Path) -> PartnerPipelinesError:
     return WarehouseError(f"{path}: {first_line(error)}; the tables are as they were")
 
 
+_HINTS = ("Did you mean ", "Candidate bindings: ")
+
+
+def with_hint(error: BaseException) -> str:
+    """An error's first line, and what DuckDB thinks was meant: the names of tables and columns, no value."""
+    hint = next((line for line in str(error).splitlines()[1:] if line.startswith(_HINTS)), "")
+    return f"{first_line(error)} {hint}".rstrip()
+
+
 def first_line(error: BaseException) -> str:
     """An error's first line: the others show the SQL."""
     return str(error).partition("\n")[0].strip()

@@ -21,7 +21,7 @@ from partner_pipelines.errors import QueryError, StateError, UsageError, Warehou
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.files import state_errors
 from partner_pipelines.warehouse.connection import Warehouse
-from partner_pipelines.warehouse.duckdb_errors import first_line, warehouse_errors
+from partner_pipelines.warehouse.duckdb_errors import warehouse_errors, with_hint
 from partner_pipelines.warehouse.full_views import create_full_views
 from partner_pipelines.warehouse.publish import publish
 from partner_pipelines.warehouse.published_file import is_untouched, is_usable
@@ -118,7 +118,7 @@ def run_query(database: DuckDBPyConnection, query: str) -> QueryResult:
         columns = tuple(column[0] for column in found.description or ())
         return QueryResult(columns, found.fetchall())
     except duckdb.Error as error:
-        raise QueryError(first_line(error)) from error
+        raise QueryError(with_hint(error)) from error
 
 
 def _version(link: Path) -> Path:

@@ -27,7 +27,7 @@ ORDER = [
     *("settings", "data directory", "TLS"),
     *("resman: credentials", "resman: token endpoint", "resman: scopes", "resman: endpoint", "resman: quota"),
     *("openmoove: credentials", "openmoove: endpoint", "openmoove: quota"),
-    *("disk", "warehouse", "trail", "signing key", "up", "openmoove: receiver", "schedules"),
+    *("notifications", "disk", "warehouse", "trail", "signing key", "up", "openmoove: receiver", "schedules"),
 ]
 NOT_IT = "zq-none-of-theirs"
 
@@ -184,18 +184,35 @@ def test_a_directory_that_cannot_be_written_is_red_and_no_request_leaves(
 def test_a_directory_that_cannot_be_read_is_one_red_line_and_its_remedy_stands_once(
     program: Program, sandbox: SandboxProcess
 ) -> None:
-    assert sandbox.base_url
-    program.place.write_text("a file, and no directory above another\n")
-    report = doctor(program, PARTNER_DATA_DIR=str(program.place / "data"))
+    seen = last_request(sandbox)
+    program.place.mkdir(0o300)  # it can be written, and nobody sees what is in it
+    (program.place / "environment.json").write_text('{"environment": "sandbox", "schema": 1}')
+    program.place.chmod(0)
+    report = doctor(program, before=MODES_HOLD)
+    program.place.chmod(0o700)
     assert report.status == 1
+    assert sandbox.log(since=seen) == []
     assert [name for name, states in report.states.items() if "red" in states] == ["data directory"]
-    assert report.states["disk"] == ["green"]
-    assert {report.says[name] for name in ("warehouse", "trail", "signing key", "up", "receiver", "schedules")} == {
-        "not looked at: the data directory cannot be read\n"
-    }
-    last = report.lines[-3:]  # six lines of one cause, what to do once below them, the sum
+    inside = ("disk", "warehouse", "trail", "signing key", "up", "receiver", "schedules")
+    assert {report.says[name] for name in inside} == {"not looked at: the data directory cannot be read\n"}
+    last = report.lines[-3:]  # seven lines of one cause, what to do once below them, the sum
     assert (last[0].split()[:2], last[1].strip()[0]) == (["yellow", "schedules"], "→")
     assert sum("mend the red lines first" in line for line in report.lines) == 2  # below credentials, below these
+
+
+def test_an_address_that_no_notification_can_go_to_is_red_and_not_shown(
+    program: Program, sandbox: SandboxProcess
+) -> None:
+    assert sandbox.base_url
+    report = doctor(program, PARTNER_ALERTS_SYSTEM=f"zq://{NOT_IT}", PARTNER_ALERTS_ADMIN="json://127.0.0.1:9/a")
+    good = doctor(
+        program,
+        PARTNER_ALERTS_SYSTEM="json://127.0.0.1:9/a,mailto://127.0.0.1:25/o@example.com?from=p@example.com&mode=insecure",
+    )
+    assert report.states["notifications"] == ["red", "green"]
+    assert "address 1 of system_alert is none that Apprise knows" in report.says["notifications"]
+    assert NOT_IT not in "".join(report.lines)
+    assert (good.states["notifications"], good.says["notifications"]) == (["green"], "2 addresses can be written to\n")
 
 
 def test_for_another_commands_sandbox_nobody_waits(program: Program) -> None:

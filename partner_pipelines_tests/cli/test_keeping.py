@@ -70,6 +70,13 @@ def test_a_place_in_the_data_directory_or_that_cannot_be_made_is_one_line(copy: 
     nowhere = copy.run("backup", "/proc/backups")
     assert nowhere.returncode == 1
     assert "cannot make the directory /proc/backups" in only_line(nowhere)
+    file = copy.home / "file"
+    file.write_text("mine")
+    for place in (file, file / "below"):
+        refused = copy.run("backup", str(place))
+        assert refused.returncode == 2
+        assert only_line(refused).startswith(f"cannot back up to {place}: ")
+        assert "is a file; name a directory" in only_line(refused)
     none = copy.run("backup", str(copy.home), "--keep", "0")
     assert none.returncode == 2
     assert "--keep" in only_line(none)

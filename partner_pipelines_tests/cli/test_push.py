@@ -100,6 +100,7 @@ def test_bad_lines_are_named_beside_the_file_without_their_values_and_good_ones_
         ",Zqnameless,zqwrong.example.com,zq12,\n"
         "Zqcell,Zqcell,zq.cell@example.com,,,,zqmore\n"
         "Zqextra,Zqfield,zq.extra@example.com,,zqvalue\n"
+        "Zqshort,Zqcells\n"
     )
     bad = [
         ("3", "email", "Enter a valid email address"),
@@ -110,12 +111,13 @@ def test_bad_lines_are_named_beside_the_file_without_their_values_and_good_ones_
             *("5", "status"),
             "Not a valid choice; there are new, contacted, qualified, tour_scheduled, application, leased, lost",
         ),
+        ("6", "(line)", "Fewer cells than the first line has names"),
     ]
     dry = said(pushing, "push", "leads", str(file), "--dry-run")
     assert dry.returncode == 1
     assert dry.stdout.splitlines()[:-1] == [f"line {line}: {field}: {reason}" for line, field, reason in bad]
     pushed = said(pushing, "push", "leads", str(file), "--json")
-    assert (pushed.returncode, counts(pushed)) == (1, {"created": 1, "rejected": 3})
+    assert (pushed.returncode, counts(pushed)) == (1, {"created": 1, "rejected": 4})
     named = file.with_name("leads.csv.rejected.csv")
     assert str(named) in pushed.stdout
     assert stat.S_IMODE(named.stat().st_mode) == 0o600
@@ -182,7 +184,7 @@ _LONG = json.dumps({"first_name": "x" * 1024 * 1024}) + "\n"
         ("none.csv", None, "none.csv cannot be read: No such file or directory"),
         ("leads.txt", _GOOD, "leads.txt: the name must end with .csv, .jsonl, .csv.gz, .jsonl.gz"),
         ("empty.csv", "", "empty.csv is empty: its first line names the columns"),
-        ("names.csv", "first_name,last_name\n", "names.csv has no lines"),
+        ("names.csv", "first_name,last_name\n", "names.csv has no lines below the names"),
         ("empty.jsonl", "", "empty.jsonl has no lines"),
         ("twice.csv", "email,first_name,email\na,b,c\n", "twice.csv: columns 1 and 3 have the same name"),
         ("latin.csv", _GOOD.replace("Good", "Gööd").encode("latin-1"), "latin.csv is not UTF-8"),

@@ -68,6 +68,8 @@ def test_who_may_not_read_state_may_query_but_not_in_full(reader: Program, passa
     [
         ("SELEC 1", "syntax error"),
         ("SELECT * FROM resman.houses", "houses"),
+        ("SELECT * FROM resman.unit", 'Did you mean "'),
+        ("SELECT rent FROM resman.units", '"market_rent"'),
         ("DROP TABLE resman.units", "DROP is refused"),
         ("SELECT 1; SELECT 2", "one statement at a time"),
         ("", "one statement at a time"),

@@ -66,6 +66,9 @@ def test_a_data_directory_that_is_a_file_is_a_wrong_setting(program: Program, wo
     assert only_line(finished).startswith("PARTNER_DATA_DIR is '")
     assert "it is a file; it takes a directory" in only_line(finished)
     assert program.place.read_text() == "mine"
+    below = program.run(*words, PARTNER_DATA_DIR=str(program.place / "data" / "here"))
+    assert below.returncode == 2
+    assert f"{program.place} is a file; it takes a directory" in only_line(below)
 
 
 @pytest.mark.parametrize(

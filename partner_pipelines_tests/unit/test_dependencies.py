@@ -13,6 +13,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCK = (ROOT / "requirements.lock").read_text()
 # What no file imports, and why it is asked for all the same
 NOT_IMPORTED = {
+    "python-dotenv": "its module is called dotenv",
     "pillow": "its module is called PIL",
     "pandas": "for those who read the warehouse: `.df()`",
     "pytz": "DuckDB returns TIMESTAMPTZ through it",

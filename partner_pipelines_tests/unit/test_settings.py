@@ -234,6 +234,15 @@ def test_a_dotenv_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
         read_environment(file)
 
 
+@pytest.mark.parametrize("bad", ["PARTNER_ENV: production", "PARTNER_CONCURRENCY 2", 'RESMAN_CLIENT_SECRET="hunter2'])
+def test_a_line_of_the_dotenv_file_that_sets_nothing_is_refused_and_not_shown(tmp_path: Path, bad: str) -> None:
+    file = tmp_path / ".env"
+    file.write_text(f"# ours\nPARTNER_TIMEZONE=Europe/London\n{bad}\nPARTNER_CONCURRENCY=3\n")
+    with pytest.raises(SettingsError) as caught:
+        read_environment(file)
+    assert str(caught.value) == f"{file} line 3 cannot be read: write NAME=VALUE, and close its quotes"
+
+
 def test_without_a_dotenv_file_the_environment_alone_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARTNER_TEST_ONLY", "x")
     assert read_environment(tmp_path / ".env")["PARTNER_TEST_ONLY"] == "x"
