@@ -16,7 +16,7 @@ LAST_STEP = "audit__runs"
 
 @dataclass(frozen=True, slots=True)
 class FinishedStep:
-    """A step that has ended. `tables` is what it said; `error` is None unless it broke off."""
+    """A step that has ended. `tables` is what it said; `error` is None unless it broke off by itself."""
 
     name: str
     seconds: float
@@ -50,6 +50,8 @@ class RunWatch:
     def _end(self, step: str, error: str | None) -> None:
         if error is not None:
             self.broken[step] = error
+        if self._is_told(step):
+            error = None
         if self.progress is not None:
             tables = tuple(report for report in self.told.reports if report.step_key == step)
             self.progress(FinishedStep(step, time.monotonic() - self._began.get(step, time.monotonic()), tables, error))
@@ -57,14 +59,16 @@ class RunWatch:
     def broken_tables(self, instance: dg.DagsterInstance, run_id: str) -> dict[str, str]:
         """The sentences of steps that broke off, by the tables they would have loaded."""
         tables = _planned_tables(instance, run_id) if self.broken else {}
-        # The last step breaks off because of what the tables' own reports tell already
-        told = any(report.failed for report in self.told.reports)
         return {
             table: sentence
             for step, sentence in self.broken.items()
-            if not (told and step.startswith(LAST_STEP))
+            if not self._is_told(step)
             for table in tables.get(step, [step])
         }
+
+    def _is_told(self, step: str) -> bool:
+        """The last step breaks off because of what the tables' own reports tell already."""
+        return step.startswith(LAST_STEP) and any(report.failed for report in self.told.reports)
 
 
 def reason_of(event: dg.DagsterEvent) -> str:

@@ -184,7 +184,8 @@ class _Tables:
             raise SettingsError(f"{where}: name is missing: it takes {TAKES_NAME}")
         kind = KINDS.get(table["partner"]) if isinstance(table.get("partner"), str) else None
         if kind is None:
-            raise SettingsError(f"{where}: partner is {table.get('partner')!r}: it takes {' or '.join(KINDS)}")
+            given = f"is {table['partner']!r}" if "partner" in table else "is missing"
+            raise SettingsError(f"{where}: partner {given}: it takes {' or '.join(KINDS)}")
         inherited = self._inherited(kind, table)
         variable = label_of(kind.connection, kind.prefix)
 

@@ -124,6 +124,13 @@ OF_THIS_MACHINE: Mapping[str, Fault] = {
         "nothing runs the schedules, and no run has ended in the last two hours",
         "start `partner-pipelines up`, or a timer for `sync` (docs/operate.md, Run it)",
     ),
+    "run_failed": Fault(
+        "up",
+        "yellow",
+        "the last run failed: something was not loaded",
+        '`partner-pipelines query "FROM audit.runs ORDER BY finished_at DESC LIMIT 1"` says what and why; '
+        "Dagster's UI does, under Runs; then run it again",
+    ),
     "receiver_unset": Fault(
         "receiver",
         "yellow",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from partner_pipelines.clock import now
 from partner_pipelines.errors import PartnerPipelinesError
@@ -17,29 +18,38 @@ from partner_pipelines.warehouse.reading import published
 
 _TIMERS_INTERVAL = timedelta(hours=2)
 _BEATS_WITHIN = timedelta(seconds=30)  # it beats every five
-_LAST_RUN = "SELECT epoch(max(finished_at)) FROM audit.runs"
+_LAST_RUN = "SELECT epoch(finished_at), success FROM audit.runs ORDER BY finished_at DESC LIMIT 1"
 
 
 def check_up(data: DataDirectory) -> Iterator[Finding]:
-    """Whether somebody runs what is due. Raises StateError."""
-    if is_locked(data.state / "up.lock"):
-        yield green("up", "`up` is at work: Dagster's daemon runs the schedules")
-        return
+    """Whether somebody runs what is due, and whether the last run went well. Raises StateError."""
     last = _last_run(data)
+    yield _of_up(data, None if last is None else last.ended)
+    if last is not None and not last.success:
+        yield found("run_failed", f"the last run, which ended at {last.ended:%Y-%m-%d %H:%M} UTC, failed")
+
+
+def _of_up(data: DataDirectory, last: datetime | None) -> Finding:
+    if is_locked(data.state / "up.lock"):
+        return green("up", "`up` is at work: Dagster's daemon runs the schedules")
     if last is not None and now() - last < _TIMERS_INTERVAL:
-        yield green("up", f"`up` is not at work; a run ended at {last:%Y-%m-%d %H:%M} UTC")
-    else:
-        ended = "no run has ended yet" if last is None else f"the last run ended {last:%Y-%m-%d %H:%M} UTC"
-        yield found("up_off", f"`up` is not at work; {ended}")
+        return green("up", f"`up` is not at work; a run ended at {last:%Y-%m-%d %H:%M} UTC")
+    ended = "no run has ended yet" if last is None else f"the last run ended {last:%Y-%m-%d %H:%M} UTC"
+    return found("up_off", f"`up` is not at work; {ended}")
 
 
-def _last_run(data: DataDirectory) -> datetime | None:
+class _LastRun(NamedTuple):
+    ended: datetime
+    success: bool
+
+
+def _last_run(data: DataDirectory) -> _LastRun | None:
     try:
         with published(data) as database:
-            ((seconds,),) = database.execute(_LAST_RUN).fetchall()
+            rows = database.execute(_LAST_RUN).fetchall()
     except PartnerPipelinesError:
         return None  # nothing is published, or it cannot be read: the warehouse's line says which
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    return next((_LastRun(datetime.fromtimestamp(seconds, UTC), success) for seconds, success in rows), None)
 
 
 def check_receiver(settings: Settings, data: DataDirectory) -> Iterator[Finding]:

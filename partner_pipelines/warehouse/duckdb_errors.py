@@ -20,6 +20,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ("Input/output error", "the disk fails: look at it"),
     ("Read-only file system", "the disk is read-only"),
     ("Permission denied", "this user may not write it"),
+    ("not a valid DuckDB database file", "it is damaged: move it away; the next sync makes it of the published one"),
 )
 
 _NEWER = re.compile(r"database file with version number (\d+), but we can only read versions? .*?(\d+)\D*?\.")

@@ -215,6 +215,17 @@ def test_an_address_that_no_notification_can_go_to_is_red_and_not_shown(
     assert (good.states["notifications"], good.says["notifications"]) == (["green"], "2 addresses can be written to\n")
 
 
+def test_a_run_that_failed_is_told(program: Program, sandbox: SandboxProcess) -> None:
+    assert sandbox.base_url
+    words = ("sync", "--select", "group:openmoove")
+    assert program.run(*words, OPENMOOVE_API_KEY=NOT_IT).returncode == 1
+    failed = doctor(program)
+    assert failed.states["up"] == ["green", "yellow"]
+    assert "the last run, which ended at " in failed.says["up"]
+    assert program.run(*words).returncode == 0
+    assert doctor(program).states["up"] == ["green"]
+
+
 def test_for_another_commands_sandbox_nobody_waits(program: Program) -> None:
     lock = program.place / "state" / "sandbox" / "lock"
     for directory in reversed((lock.parent, lock.parent.parent, program.place)):

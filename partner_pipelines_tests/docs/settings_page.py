@@ -12,7 +12,7 @@ _HEAD = """\
 # Settings
 
 Environment variables, or lines of a file `.env` in the working directory; the environment wins. A bad value is one line
-that names the variable, and exit status 2. This page is made of the code:
+that names the variable, and exit status 2; so is a line of `.env` that sets nothing. This page is made of the code:
 `.venv/bin/python -m partner_pipelines_tests.docs.settings_page`.
 
 A secret (marked so) is the value itself, `env:NAME` (another variable) or `file:PATH` (read again for each use, so that

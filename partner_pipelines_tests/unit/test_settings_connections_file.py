@@ -115,7 +115,7 @@ def test_a_connection_with_an_address_of_its_own_never_sends_its_secret_to_anoth
         (RESMAN.replace("elm-park", "x" * 64), "it takes letters"),
         (RESMAN.replace("resman", "yardi"), "connection 'elm-park': partner is 'yardi': it takes resman or openmoove"),
         (RESMAN.replace('"resman"', "[]"), "connection 'elm-park': partner is []: it takes resman or openmoove"),
-        (RESMAN.replace("partner", "#"), "connection 'elm-park': partner is None: it takes resman or openmoove"),
+        (RESMAN.replace("partner", "#"), "connection 'elm-park': partner is missing: it takes resman or openmoove"),
         (RESMAN + RESMAN, "the name 'elm-park' is there twice"),
         (RESMAN + OPENMOOVE.replace("south", "elm-park"), "the name 'elm-park' is there twice"),
         (RESMAN + OPENMOOVE.replace("south", "Elm-Park"), "the name 'Elm-Park' is there twice"),

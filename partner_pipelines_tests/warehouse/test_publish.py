@@ -163,10 +163,15 @@ def test_somebody_who_opens_the_working_database_is_named(yard: Yard) -> None:
     assert len(yard.read("FROM resman.leads")) == 2
 
 
-def test_a_file_that_is_no_database_is_one_sentence(yard: Yard) -> None:
+def test_a_file_that_is_no_database_is_one_sentence_with_the_way_out(yard: Yard) -> None:
+    lead(yard, 1)
+    publish(yard.warehouse)
     yard.warehouse.path.write_bytes(b"not a database" * 1000)
-    with pytest.raises(WarehouseError, match=r"working\.duckdb"):
-        lead(yard, 1)
+    with pytest.raises(StateError, match=r"cannot use .*/working\.duckdb: it is damaged: move it away; the next sync"):
+        lead(Yard(yard.data.root), 2)
+    yard.warehouse.path.rename(yard.warehouse.path.with_name("damaged"))
+    lead(Yard(yard.data.root), 2)
+    assert [row["id"] for row in yard.read("FROM resman.leads ORDER BY id")] == ["LEAD_1", "LEAD_2"]
 
 
 def test_an_error_of_duckdb_never_escapes_under_its_own_name(yard: Yard) -> None:
