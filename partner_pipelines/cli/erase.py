@@ -32,8 +32,8 @@ def run_erase(address: str, *, as_json: bool) -> None:
         went = "removed: it could not be read" if cleared.lines is None else f"lost {counted(cleared.lines, 'line')}"
         typer.echo(f"{cleared.path}: {went}")
     if report.first_time and not any((report.values, report.writes, report.dead_letters, report.files)):
-        typer.echo("nothing was known of this address; from now on nothing is stored of it: docs/privacy.md")
+        typer.echo("nothing was known of this address; from now on nothing of it is stored (docs/privacy.md)")
     typer.echo(f"the record of it names {report.subject}, a keyed hash: see the trail's event `erasure`")
-    typer.echo("Backups that were made before hold the person still: remove them when their time has come.")
+    typer.echo("Backups that were made before may hold the person still: remove them when their time has come.")
     if as_json:
         typer.echo(json.dumps({"success": True, **asdict(report)}))

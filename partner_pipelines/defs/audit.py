@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from dagster._core.definitions.composition import MappedInputPlaceholder  # no public name for a mapped fan-in
 
-from partner_pipelines.defs.columns import described_columns
 from partner_pipelines.defs.known_by import build_key_checks, key_check
-from partner_pipelines.defs.published import published_columns
-from partner_pipelines.defs.resources import PartnerHouse, current_data, sentences_only
+from partner_pipelines.defs.resources import PartnerHouse, sentences_only
 from partner_pipelines.defs.run_record import RunRecord, record_run, run_record
 from partner_pipelines.defs.run_report import ROWS, asset_key, metadata_of
-from partner_pipelines.defs.table_assets import OWNERS, Event
+from partner_pipelines.defs.table_assets import OWNERS, Event, published_schema
 from partner_pipelines.errors import PartnerPipelinesError
 
 if TYPE_CHECKING:
@@ -98,7 +96,7 @@ def api_calls(context: dg.AssetExecutionContext, house: PartnerHouse) -> Iterato
         if asset_key(table) not in context.selected_asset_keys:
             continue
         with sentences_only(context):
-            columns = {_COLUMNS: _columns(table)}
+            columns = {_COLUMNS: published_schema(table)}
         yield dg.MaterializeResult(asset_key=asset_key(table), metadata=metadata_of(result, outcome) | columns)
 
 
@@ -184,9 +182,5 @@ def _shown(record: RunRecord, rows: int) -> dict[str, dg.MetadataValue]:
         "inserted": dg.MetadataValue.int(1),
         "success": dg.MetadataValue.bool(not record.failures),
         "failures": dg.MetadataValue.json(record.failures),
-        _COLUMNS: _columns(RUNS),
+        _COLUMNS: published_schema(RUNS),
     }
-
-
-def _columns(table: str) -> dg.MetadataValue:
-    return dg.MetadataValue.table_schema(described_columns(published_columns(current_data(), table)))

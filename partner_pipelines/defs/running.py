@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
@@ -107,28 +107,33 @@ def select_assets(selection: str | None) -> frozenset[dg.AssetKey]:
         try:
             chosen = dg.AssetSelection.from_string(selection).resolve(graph)
         except (dg.DagsterError, ValueError) as error:
-            raise UsageError(_wrong_selection(selection, graph.executable_asset_keys)) from error
+            raise UsageError(_wrong_selection(selection, _groups(graph))) from error
     if not chosen:
-        raise UsageError(_wrong_selection(selection, graph.executable_asset_keys))
+        raise UsageError(_wrong_selection(selection, _groups(graph)))
     return frozenset(chosen) | {asset_key(audit.RUNS)}
 
 
-def _wrong_selection(selection: str, keys: Any) -> str:
-    names = sorted(key.to_user_string() for key in keys)
-    groups = ", ".join(dict.fromkeys(name.partition("/")[0] for name in names))
+def _groups(graph: Any) -> dict[str, str]:  # Dagster has no public name for a graph of assets
+    """What can be selected, each asset with its group."""
+    keys = sorted(graph.executable_asset_keys, key=dg.AssetKey.to_user_string)
+    return {key.to_user_string(): graph.get(key).group_name for key in keys}
+
+
+def _wrong_selection(selection: str, groups: Mapping[str, str]) -> str:
     shown = selection if len(selection) <= _LONGEST_SHOWN else f"{selection[:_LONGEST_SHOWN]}…"
+    known = ", ".join(sorted(set(groups.values())))
     return (
         f"the selection {shown!r} cannot be read, or selects no asset; "
-        f"write {_meant(selection, names)} or group:openmoove; the groups are {groups}"
+        f"write {_meant(selection, groups)} or group:openmoove; the groups are {known}"
     )
 
 
-def _meant(selection: str, names: Sequence[str]) -> str:
-    """The asset whose name, or whose table's name, is nearest to what stands there; else an example."""
+def _meant(selection: str, groups: Mapping[str, str]) -> str:
+    """The asset or group whose name, or whose table's name, is nearest to what stands there; else an example."""
     said = selection.lower().removeprefix("key:").removeprefix("group:").strip("\"' *+").replace(".", "/")
-    meant = {name.partition("/")[2]: f'key:"{name}"' for name in names}
-    meant |= {name: f'key:"{name}"' for name in names}
-    meant |= {name.partition("/")[0]: f"group:{name.partition('/')[0]}" for name in names}
+    meant = {name.partition("/")[2]: f'key:"{name}"' for name in groups}
+    meant |= {name: f'key:"{name}"' for name in groups}
+    meant |= {group: f"group:{group}" for group in groups.values()}
     close = get_close_matches(said, meant, n=1, cutoff=0.7)
     return meant[close[0]] if close else 'key:"resman/units"'
 

@@ -72,9 +72,14 @@ def report(context: dg.AssetExecutionContext, outcome: SyncOutcome) -> Iterator[
 def materialized(context: dg.AssetExecutionContext, outcome: SyncOutcome, table: str) -> dg.MaterializeResult[None]:
     """What a sync has done for a table of our own, with the columns as they are published."""
     with sentences_only(context):
-        columns = dg.MetadataValue.table_schema(described_columns(published_columns(current_data(), table)))
+        columns = published_schema(table)
     metadata = metadata_of(outcome.tables[table], outcome)
     return dg.MaterializeResult(asset_key=asset_key(table), metadata=metadata | {"dagster/column_schema": columns})
+
+
+def published_schema(table: str) -> dg.MetadataValue:
+    """The columns as they are published. Raises StateError."""
+    return dg.MetadataValue.table_schema(described_columns(published_columns(current_data(), table)))
 
 
 def _judged(context: dg.AssetExecutionContext, result: TableResult) -> Iterator[dg.AssetCheckResult]:

@@ -64,8 +64,10 @@ def examine(visit: Visit) -> Iterator[Finding]:
     yield from _check_settings(visit)
     with ExitStack() as undo:
         houses: list[House] = []
+        is_shut: list[bool] = []
 
         def enter() -> Iterator[Finding]:
+            is_shut.append(_is_shut(data))
             yield from check_data_directory(settings)
             houses.append(undo.enter_context(open_house(settings, run_id=None, stop=visit.stop)))
 
@@ -73,9 +75,8 @@ def examine(visit: Visit) -> Iterator[Finding]:
         yield from _in_time("TLS", visit, partial(check_tls, settings))
         yield from _check_connections(visit, settings, houses)
     yield from _in_time("notifications", visit, partial(check_notifications, settings))
-    is_shut = _is_shut(data)
     for name, check in _of_the_machine(settings, data, visit).items():
-        if is_shut:
+        if any(is_shut):
             yield found("check_left_out", "not looked at: the data directory cannot be read", check=name)
         else:
             yield from _in_time(name, visit, check)

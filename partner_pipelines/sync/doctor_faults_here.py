@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from partner_pipelines.sync.doctor_findings import Fault
+from partner_pipelines.sync.doctor_findings import RED_FIRST, Fault
 
 ANY = "any of them"
 
@@ -172,6 +172,6 @@ OF_THIS_MACHINE: Mapping[str, Fault] = {
         ANY,
         "yellow",
         "the data directory, in which it looks, cannot be read",
-        "mend the red lines first, then run doctor again",
+        RED_FIRST,
     ),
 }

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from partner_pipelines.sync.doctor_findings import Fault
+from partner_pipelines.sync.doctor_findings import RED_FIRST, Fault
+
+_UNREACHABLE = (
+    "check the base address, then DNS, firewall, and whether the partner lets this machine in (docs/partners.md)"
+)
 
 OF_PARTNERS: Mapping[str, Fault] = {
     "tls_refused": Fault(
@@ -18,7 +22,7 @@ OF_PARTNERS: Mapping[str, Fault] = {
         "TLS",
         "red",
         "no connection",
-        "check the base address, then DNS, firewall, and whether the partner lets this machine in (docs/partners.md)",
+        _UNREACHABLE,
     ),
     "tls_ends_soon": Fault(
         "TLS",
@@ -59,7 +63,7 @@ OF_PARTNERS: Mapping[str, Fault] = {
         "credentials",
         "yellow",
         "nobody could be asked",
-        "mend the red lines first, then run doctor again",
+        RED_FIRST,
     ),
     "token_unreachable": Fault(
         "token endpoint",
@@ -122,7 +126,7 @@ OF_PARTNERS: Mapping[str, Fault] = {
         "endpoint",
         "red",
         "no whole answer",
-        "check the base address, then DNS, firewall, and whether the partner lets this machine in (docs/partners.md)",
+        _UNREACHABLE,
     ),
     "endpoint_failing": Fault(
         "endpoint",

@@ -18,6 +18,9 @@ class Finding:
     remedy: str = ""
 
 
+RED_FIRST = "mend the red lines first, then run doctor again"
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """What a check may find, `when`, and what a person does about it."""

@@ -25,6 +25,8 @@ _REASONS: tuple[tuple[str, str], ...] = (
 
 _NEWER = re.compile(r"database file with version number (\d+), but we can only read versions? .*?(\d+)\D*?\.")
 
+_HINTS = ("Did you mean ", "Candidate bindings: ")
+
 
 @contextmanager
 def warehouse_errors(path: Path) -> Iterator[None]:
@@ -46,9 +48,6 @@ def _as_ours(error: duckdb.Error, path: Path) -> PartnerPipelinesError:
     if isinstance(error, duckdb.OutOfMemoryException):
         return WarehouseError(f"{path}: DuckDB ran out of its memory limit; the tables are as they were")
     return WarehouseError(f"{path}: {first_line(error)}; the tables are as they were")
-
-
-_HINTS = ("Did you mean ", "Candidate bindings: ")
 
 
 def with_hint(error: BaseException) -> str:

@@ -52,6 +52,20 @@ def test_a_purge_says_what_goes_before_it_goes(copy: Program) -> None:
     assert json.loads(verified.stdout.splitlines()[-1])["purged"] == {"segments": len(segments), "records": records}
 
 
+def test_who_erases_an_unknown_address_hears_that_nothing_was_known_of_it(copy: Program) -> None:
+    known = copy.run(
+        "query", "SELECT email FROM resman.leads WHERE email IS NOT NULL LIMIT 1", "--full", "--format", "csv"
+    )
+    address = known.stdout.splitlines()[1]
+    first = copy.run("erase", "--email", "zq.nobody@example.com")
+    again = copy.run("erase", "--email", "zq.nobody@example.com")
+    somebody = copy.run("erase", "--email", address)
+    assert [done.returncode for done in (first, again, somebody)] == [0, 0, 0]
+    says = "nothing was known of this address; from now on nothing of it is stored"
+    assert [says in done.stdout for done in (first, again, somebody)] == [True, False, False]
+    assert "zq.nobody" not in first.stdout
+
+
 def test_a_backup_says_where_it_is_and_can_be_looked_at(copy: Program, tmp_path: Path) -> None:
     finished = copy.run("backup", str(tmp_path / "backups"), "--keep", "1", "--json")
     assert finished.returncode == 0, finished.stderr
