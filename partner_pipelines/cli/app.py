@@ -93,11 +93,32 @@ def _run() -> int:
 _INTERRUPTED = 130  # typer's status for a KeyboardInterrupt
 
 
+_NUMBERS = {
+    "int_parsing": "{given!r} is no whole number",
+    "greater_than_equal": "{given} is less than {ge}",
+    "less_than_equal": "{given} is more than {le}",
+}
+"""What typer has pydantic say of numbers, in a user's words."""
+
+
 def _sentence(error: typer.TyperException) -> str:
     # Typer's own word for a choice that is none says nothing to a user
-    message = error.format_message().replace("\n", " ").replace("Value error, ", "").rstrip(".")
+    message = _reworded(error).replace("\n", " ").replace("Value error, ", "").rstrip(".")
     context = getattr(error, "ctx", None)
     return f"{message}; see {context.command_path} --help" if message and context else message
+
+
+def _reworded(error: typer.TyperException) -> str:
+    from pydantic import ValidationError
+
+    message = error.format_message()
+    if not isinstance(error.__cause__, ValidationError):
+        return message
+    problem = error.__cause__.errors(include_url=False)[0]
+    words = _NUMBERS.get(problem["type"])
+    if words is None:
+        return message
+    return message.replace(problem["msg"], words.format(given=problem["input"], **problem.get("ctx", {})))
 
 
 def _refuse(sentence: str, status: int) -> int:

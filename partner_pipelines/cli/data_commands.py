@@ -75,9 +75,16 @@ def backup(
 def erase(
     *,
     email: Annotated[str, typer.Option(metavar="ADDRESS", help="Whose personal values go.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    allow_again: Annotated[
+        bool, typer.Option("--allow-again", help="End an erasure: what comes later is stored again.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Erase a person from the vault, the outbox and dead letters; what comes later stores nothing of them."""
-    from partner_pipelines.cli.erase import run_erase
+    from partner_pipelines.cli.erase import run_allow_again, run_erase
 
-    run_erase(email, as_json=as_json)
+    if allow_again:
+        run_allow_again(email, dry_run=dry_run, as_json=as_json)
+    else:
+        run_erase(email, dry_run=dry_run, as_json=as_json)

@@ -112,10 +112,11 @@ def _left(reasons: Mapping[str, int]) -> str:
 def _print_counts(tables: Mapping[str, Mapping[str, int]]) -> None:
     # The audit's own tables grow with every run: they are worth a line when nothing else was asked for
     shown = {table: counts for table, counts in tables.items() if not table.startswith("audit.")} or tables
+    width = max((26, *(len(table) + 2 for table in shown)))
     if shown:
-        typer.echo(" " * 26 + "".join(f"{name:>10}" for name in _COUNTS))
+        typer.echo(" " * width + "".join(f"{name:>10}" for name in _COUNTS))
     for table, counts in shown.items():
-        typer.echo(f"{table:<26}" + "".join(f"{counts[name]:>10,}" for name in _COUNTS))
+        typer.echo(f"{table:<{width}}" + "".join(f"{counts[name]:>10,}" for name in _COUNTS))
 
 
 def refuse_stopped(report: SyncReport) -> None:

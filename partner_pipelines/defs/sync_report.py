@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,8 +91,16 @@ def _by_reason(tables: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, lis
 
 
 def in_one(sentences: Mapping[str, str]) -> str:
-    """Sentences by connection as one text."""
-    return "; ".join(f"{connection}: {sentence}" for connection, sentence in sentences.items())
+    """Sentences by connection as one text; a sentence that names its connection itself stands as it is."""
+    return "; ".join(
+        sentence if _names(sentence, connection) else f"{connection}: {sentence}"
+        for connection, sentence in sentences.items()
+    )
+
+
+def _names(sentence: str, connection: str) -> bool:
+    """The word itself, not a part of another one (a table, an address)."""
+    return re.search(rf"(?<![\w./-]){re.escape(connection)}(?![./-]?\w)", sentence) is not None
 
 
 def _is_skipped(report: TableReport) -> bool:

@@ -36,8 +36,5 @@ def _parse(part: str) -> RateLimit:
         limit = RateLimit(0, 0)
     # Written so that NaN, which compares with nothing, is refused too.
     if not (1 <= limit.count <= MAX_COUNT and 0 < limit.seconds <= MAX_SECONDS):
-        raise ValueError(
-            f"{part!r} is not COUNT/SECONDS (1 to {MAX_COUNT} requests in up to {MAX_SECONDS} seconds): "
-            "write for example 1000/3600,100/60"
-        )
+        raise ValueError(f"{part!r} is not COUNT/SECONDS (1 to {MAX_COUNT} requests in up to {MAX_SECONDS} seconds)")
     return limit

@@ -152,7 +152,7 @@ def _listen(host: str, port: int, stop: StopSignal) -> socket.socket:
             if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
                 stop.wait(_POLL_SECONDS)
                 continue
-            reason = error.strerror or str(error)
+            reason = (error.strerror or str(error)).partition(" (while")[0]  # Python adds the address once more
             raise UsageError(f"{host} port {port} cannot be used ({reason}): choose another one") from error
         return listening
 

@@ -28,8 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (BadSeedError, BadChangeFileError) as error:
         return _refuse(str(error))
     except OSError as error:
-        where = error.filename or f"port {options.port}"
-        return _refuse(f"{where}: {error.strerror}")
+        if error.filename is None:
+            return _refuse(f"port {options.port} cannot be used ({error.strerror}): choose another one")
+        return _refuse(f"{error.filename}: {error.strerror}")
     serve(state, bound, options.note)
     return 0
 

@@ -37,7 +37,7 @@ def check_left_out(words: Sequence[str], models: _Models) -> tuple[str, ...]:
     for word in words:
         if word not in known:
             near = difflib.get_close_matches(word, known, 1)
-            raise ValueError(f"it names {word!r}, which is no field{f': did you mean {near[0]}?' if near else ''}")
+            raise ValueError(f"{word!r} is no field that can be left out{f': did you mean {near[0]}?' if near else ''}")
     return tuple(words)
 
 

@@ -17,6 +17,7 @@ from partner_pipelines.state.vault_row import VaultRow
 
 _HEX_DIGITS = 32
 _DELETE = "DELETE FROM person_values WHERE connection = ? AND kind = ? AND person_id = ?"
+_FORGET_PERSON = "DELETE FROM erased_persons WHERE connection = ? AND kind = ? AND person_id = ?"
 
 Person = tuple[str, str, str]
 
@@ -43,15 +44,8 @@ class Erased:
         """Whether the person with this address was erased."""
         if not self._any:
             return False
-        found = self._database.execute("SELECT 1 FROM erased WHERE address = ?", (self.subject(address),))
+        found = self._database.execute("SELECT 1 FROM erased WHERE address = ?", (subject_of(address, self._key),))
         return found.fetchone() is not None
-
-    def subject(self, address: str) -> str:
-        """A keyed hash of the address. Raises StateError without the key."""
-        if not self._key:
-            raise StateError("the vault was opened without its key: it cannot tell who was erased")
-        message = f"erased\0{normal_email(address)}".encode("utf-8", "surrogatepass")
-        return hmac.digest(self._key, message, "sha256").hex()[:_HEX_DIGITS]
 
     def without(self, rows: Sequence[VaultRow]) -> Sequence[VaultRow]:
         """The rows, those of erased persons without their values: what the vault still has of them goes."""
@@ -60,10 +54,13 @@ class Erased:
         return [row for _, group in groupby(rows, _person) for row in self._allowed(list(group))]
 
     def _allowed(self, rows: list[VaultRow]) -> Iterator[VaultRow]:
+        person = _person(rows[0])
         addresses = {address for row in rows if row.value is not None for address in addresses_in(row.value)}
-        is_erased = any(map(self.knows, addresses)) if addresses else self._is_erased_person(_person(rows[0]))
+        is_erased = any(map(self.knows, addresses)) if addresses else self._is_erased_person(person)
         if is_erased:
-            self._remember(_person(rows[0]))
+            self._remember(person)
+        elif addresses:
+            self._forget(person)
         return (row._replace(value=None) if is_erased else row for row in rows)
 
     def _is_erased_person(self, person: Person) -> bool:
@@ -76,9 +73,18 @@ class Erased:
     def _remember(self, person: Person) -> None:
         self._database.execute("INSERT OR IGNORE INTO erased_persons VALUES (?, ?, ?)", person)
 
+    def _forget(self, person: Person) -> None:
+        """Who has an address that was not erased, or may come again, is somebody of whom all is kept."""
+        if self._is_erased_person(person):
+            self._database.execute(_FORGET_PERSON, person)
+
+    def allow(self, address: str) -> None:
+        """What comes from now on of the person with this address is kept again."""
+        self._database.execute("DELETE FROM erased WHERE address = ?", (subject_of(address, self._key),))
+
     def erase(self, address: str, moment: str) -> Erasure:
         """Every value of every row that holds the address is gone, and the address is remembered as a hash."""
-        subject = self.subject(address)
+        subject = subject_of(address, self._key)
         first = self._database.execute("INSERT OR IGNORE INTO erased VALUES (?, ?)", (subject, moment)).rowcount > 0
         persons = set(self._holders(normal_email(address)))
         values = 0
@@ -93,6 +99,14 @@ class Erased:
         for connection, kind, person_id, value in found:
             if address in addresses_in(value):
                 yield connection, kind, person_id
+
+
+def subject_of(address: str, key: bytes) -> str:
+    """A keyed hash of the address. Raises StateError without the key."""
+    if not key:
+        raise StateError("the vault was opened without its key: it cannot tell who was erased")
+    message = f"erased\0{normal_email(address)}".encode("utf-8", "surrogatepass")
+    return hmac.digest(key, message, "sha256").hex()[:_HEX_DIGITS]
 
 
 def _person(row: VaultRow) -> Person:

@@ -175,10 +175,11 @@ class Outbox:
             found = database.execute("SELECT connection, kind, state, count(*) FROM writes GROUP BY 1, 2, 3 ORDER BY 1")
             return {(row[0], row[1], row[2]): int(row[3]) for row in found}
 
-    def erase(self, address: str) -> int:
+    def erase(self, address: str, *, dry_run: bool = False) -> int:
         """No payload and no word of a partner's holds this e-mail address; how many writes lost theirs.
 
-        What waited is rejected: it is not sent. What was uncertain stays so, for a person.
+        What waited is rejected: it is not sent. What was uncertain stays so, for a person. With `dry_run`: how many
+        would lose theirs.
         """
         if not outbox_exists(self._directory):
             return 0
@@ -187,7 +188,7 @@ class Outbox:
             found = database.execute(KEPT).fetchall()
             wanted = normal_email(address)
             ids = [row["id"] for row in found if wanted in addresses_in(f"{row['payload']} {row['field_errors']}")]
-            if ids:
+            if ids and not dry_run:
                 database.execute(ERASE, (next_revision(database), sortable(now()), json.dumps(ids)))
             return len(ids)
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from partner_pipelines.clock import latest_proof, now
-from partner_pipelines.state.erased import Erased, Erasure
+from partner_pipelines.state.erased import Erased, Erasure, subject_of
 from partner_pipelines.state.private_sqlite import PrivateSQLite
 from partner_pipelines.state.vault_row import VaultRow
 
@@ -117,17 +117,27 @@ class Vault:
             database.execute("ROLLBACK" if dry_run else "COMMIT")
             return gone
 
-    def erase(self, address: str) -> Erasure:
+    def erase(self, address: str, *, dry_run: bool = False) -> Erasure:
         """Nothing of the person with this e-mail address can be recovered from the file afterwards, nor comes back.
 
-        Every value of a row that holds the address goes with it. Raises StateError.
+        Every value of a row that holds the address goes with it; with `dry_run` nothing does. Raises StateError.
         """
         with self._file.opened() as database:
             database.execute("BEGIN IMMEDIATE")
             erasure = Erased(database, self._key).erase(address, _text(now()))
-            database.execute("COMMIT")
-            database.execute("VACUUM")
+            database.execute("ROLLBACK" if dry_run else "COMMIT")
+            if not dry_run:
+                database.execute("VACUUM")
         return erasure
+
+    def allow(self, address: str) -> None:
+        """What comes from now on of the person with this address is kept again. Raises StateError."""
+        with self._file.opened() as database:
+            Erased(database, self._key).allow(address)
+
+    def subject(self, address: str) -> str:
+        """A keyed hash of the address, under which an erasure is known. Raises StateError."""
+        return subject_of(address, self._key)
 
     def erased_among(self, addresses: Collection[str]) -> frozenset[str]:
         """Those of the addresses whose persons were erased. Raises StateError."""

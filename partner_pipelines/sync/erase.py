@@ -38,32 +38,54 @@ class ErasureReport:
     first_time: bool
 
 
-def erase_person(house: House, address: str) -> tuple[ErasureReport, list[Cleared]]:
+def erase_person(house: House, address: str, *, dry_run: bool = False) -> tuple[ErasureReport, list[Cleared]]:
     """Nothing of the person with this address is in the data directory, and no later sync, webhook or push brings it.
 
-    Beside the report, the files that lost lines. Called again, it goes on where it was broken off.
+    Beside the report, the files that lost lines. Called again, it goes on where it was broken off. With `dry_run`
+    nothing goes: the report says what would, as far as it does not wait in the webhook inbox still.
     Raises UsageError for what is no address, StateError.
     """
-    try:
-        wanted = normal_email(email(address))
-    except RefusedValueError:
-        raise UsageError("what was given with --email is no e-mail address") from None
-    # What waits is applied first: afterwards the memory of the erased keeps it out
-    erasure = house.vault.erase(wanted)
-    apply_webhooks(house)
-    writes = Outbox(house.data.outbox).erase(wanted)
-    letters = _drop_letters(house, wanted)
-    files = clear_files(house.data.outbox, wanted)
+    wanted = _normal(address)
+    erasure = house.vault.erase(wanted, dry_run=dry_run)
+    if not dry_run:
+        apply_webhooks(house)  # what waits: now the memory of the erased keeps it out
+    writes = Outbox(house.data.outbox).erase(wanted, dry_run=dry_run)
+    letters = _drop_letters(house, wanted, dry_run=dry_run)
+    files = clear_files(house.data.outbox, wanted, dry_run=dry_run)
     report = ErasureReport(
         erasure.subject, erasure.persons, erasure.values, writes, letters, len(files), erasure.first_time
     )
-    house.journal("erasure", {**asdict(report), "at": now()})
+    if not dry_run:
+        house.journal("erasure", {**asdict(report), "at": now()})
     return report, files
 
 
-def _drop_letters(house: House, wanted: str) -> int:
+def allow_again(house: House, address: str) -> str | None:
+    """What comes of this person from now on is kept: the subject of their erasure, None where there was none.
+
+    What was erased stays gone, until a partner shows it again. Raises UsageError for what is no address, StateError.
+    """
+    wanted = _normal(address)
+    if not house.vault.erased_among([wanted]):
+        return None
+    subject = house.vault.subject(wanted)
+    house.journal("erasure_ended", {"subject": subject, "at": now()})
+    house.vault.allow(wanted)
+    return subject
+
+
+def _normal(address: str) -> str:
+    try:
+        return normal_email(email(address))
+    except RefusedValueError:
+        raise UsageError("what was given with --email is no e-mail address") from None
+
+
+def _drop_letters(house: House, wanted: str, *, dry_run: bool) -> int:
     letters = DeadLetters(house.data.webhooks)
     found = [letter for letter in letters.all() if _names(letter, wanted)]
+    if dry_run:
+        return len(found)
     if found:
         with house.warehouse.writing() as database:
             end_dead_letters(database, [letter.id for letter in found], "dropped")

@@ -22,17 +22,18 @@ class Cleared:
     lines: int | None
 
 
-def clear_files(outbox: Path, address: str) -> list[Cleared]:
+def clear_files(outbox: Path, address: str, *, dry_run: bool = False) -> list[Cleared]:
     """No file below `outbox/` names the address any more, but for the outbox's own. Raises StateError.
 
     What can be read as writes loses that person's lines; what cannot (another form, another encoding) is removed.
+    With `dry_run` the files stay as they are.
     """
     with state_errors("read", outbox):
         paths = [path for path in sorted(outbox.glob("**/*")) if path.is_file() and path.parent != outbox]
-    return [cleared for path in paths if (cleared := _clear(path, address)) is not None]
+    return [cleared for path in paths if (cleared := _clear(path, address, dry_run=dry_run)) is not None]
 
 
-def _clear(path: Path, address: str) -> Cleared | None:
+def _clear(path: Path, address: str, *, dry_run: bool) -> Cleared | None:
     with state_errors("change", path):
         content = path.read_bytes()
         is_packed = path.suffix.lower() == ".gz"
@@ -45,10 +46,12 @@ def _clear(path: Path, address: str) -> Cleared | None:
         try:
             text, lines = _without(path, plain.decode("utf-8-sig"), address)
         except (UnicodeDecodeError, csv.Error):
-            path.unlink(missing_ok=True)
+            if not dry_run:
+                path.unlink(missing_ok=True)
             return Cleared(path, None)
-    written = text.encode()
-    write_atomically(path, gzip.compress(written) if is_packed else written)
+    if not dry_run:
+        written = text.encode()
+        write_atomically(path, gzip.compress(written) if is_packed else written)
     return Cleared(path, lines)
 
 

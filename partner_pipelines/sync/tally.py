@@ -104,11 +104,11 @@ class Tally:
         before its turn is skipped; in the middle of it, that is a failure.
         """
         before = self._house.recorder.attempts(name)
+        was_revoked = self._house.revocations.of(name) is not None
         try:
             yield
         except ConnectionRevokedError as error:
-            is_expected = error.by_operator and self._house.recorder.attempts(name) == before
-            (self.skip if is_expected else self.fail)(name, error.message)
+            (self.skip if error.by_operator and was_revoked else self.fail)(name, error.message)
         except APIError as error:
             self._recover(name, error)
         except SettingsError as error:

@@ -150,6 +150,21 @@ def test_a_revocation_that_the_partner_cannot_take_now_waits_and_is_tried_again(
     assert list((program.place / "state" / "revocations" / "pending").iterdir()) == []
 
 
+def test_the_sync_that_revokes_what_was_left_skips_the_connection_and_is_no_failure(
+    program: Program, sandbox: SandboxProcess
+) -> None:
+    scopes_of(program)
+    sandbox.fault("status", status=503, path="/oauth2/revoke", times=1)
+    program.run("revoke", "resman")
+    seen = sandbox.log()[-1]["n"]
+    finished = program.run("sync", "--json", "--select", "group:resman")
+    assert finished.returncode == 0, finished.stdout
+    report = json.loads(finished.stdout.splitlines()[-1])
+    assert report["failed"] == {}
+    assert "resman was revoked at" in report["skipped"]["resman.documents"]
+    assert [(entry["path"], entry["status"]) for entry in sandbox.log(seen)] == [("/oauth2/revoke", 200)]
+
+
 def test_a_connection_that_is_not_there_is_one_line_that_names_those_that_are(
     program: Program, sandbox: SandboxProcess
 ) -> None:

@@ -66,6 +66,27 @@ def test_who_erases_an_unknown_address_hears_that_nothing_was_known_of_it(copy: 
     assert "zq.nobody" not in first.stdout
 
 
+def test_an_erasure_can_be_looked_at_before_and_ended_afterwards(copy: Program) -> None:
+    known = copy.run(
+        "query", "SELECT email FROM resman.leads WHERE email IS NOT NULL LIMIT 1", "--full", "--format", "csv"
+    )
+    erase = ("erase", "--email", known.stdout.splitlines()[1])
+    looked = copy.run(*erase, "--dry-run", "--json")
+    done = copy.run(*erase, "--json")
+    counts = done.stdout.splitlines()[0].removeprefix("erased: ")
+    assert looked.stdout.splitlines()[:2] == [f"would erase: {counts}", "nothing was changed"]
+    facts = [json.loads(finished.stdout.splitlines()[-1]) for finished in (looked, done)]
+    assert facts[0] | {"dry_run": False} == facts[1]
+    assert facts[1]["values"] > 0
+    again = copy.run(*erase, "--allow-again", "--json")
+    assert f"the erasure of {facts[1]['subject']} has ended" in again.stdout
+    assert json.loads(again.stdout.splitlines()[-1]) == {"success": True, "subject": facts[1]["subject"]}
+    assert "this address was not erased" in copy.run(*erase, "--allow-again").stdout
+    both = copy.run(*erase, "--allow-again", "--dry-run")
+    assert both.returncode == 2
+    assert "--allow-again takes nothing away" in only_line(both)
+
+
 def test_a_backup_says_where_it_is_and_can_be_looked_at(copy: Program, tmp_path: Path) -> None:
     finished = copy.run("backup", str(tmp_path / "backups"), "--keep", "1", "--json")
     assert finished.returncode == 0, finished.stderr

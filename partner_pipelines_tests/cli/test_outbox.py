@@ -147,7 +147,7 @@ def test_what_is_not_to_be_done_is_one_line(unsure: Program) -> None:
         ("settle", str(first), "--dropped", "--partner-id", "PAY_1"): "goes with --created and one write",
         ("settle", "99", "--dropped"): "there is no write 99: `outbox list` has them",
         ("settle", str(done), "--dropped"): f"write {done} is created, not unknown or queued",
-        ("settle", "one", "--dropped"): "Input should be a valid integer",
+        ("settle", "one", "--dropped"): "'one' is no whole number",
         ("resend",): "name the writes by their numbers (`outbox list` has them)",
         ("resend", "99"): "there is no write 99",
         ("resend", str(first), str(done)): f"write {done} is created, not unknown or rejected",

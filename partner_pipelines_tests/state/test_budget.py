@@ -36,7 +36,7 @@ NO_TIMES = ["1000", "1000/", "100/0", "100/-1", "100/nan", "100/inf", "100/26784
 
 @pytest.mark.parametrize("text", [*NO_COUNTS, *NO_TIMES, "100/60/60", "100/60,", ","])
 def test_nonsense_is_refused_with_a_clear_sentence(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not COUNT/SECONDS .*: write for example 1000/3600,100/60"):
+    with pytest.raises(ValueError, match=r"is not COUNT/SECONDS \(1 to 1000000 requests"):
         parse_rate_limits(text)
 
 

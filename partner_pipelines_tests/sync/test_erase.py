@@ -12,7 +12,7 @@ import pytest
 
 from partner_pipelines.errors import UsageError
 from partner_pipelines.state.stop import StopSignal
-from partner_pipelines.sync.erase import ErasureReport, erase_person
+from partner_pipelines.sync.erase import ErasureReport, allow_again, erase_person
 from partner_pipelines.sync.house import open_house
 from partner_pipelines.sync.outbox_run import run_outbox
 from partner_pipelines_tests.leaks.search import Canary, Leak, Search
@@ -131,6 +131,43 @@ def _come_again(program: Program) -> None:
     program.sandbox.change(resman={"leads": {"delete": ["LEAD_E1"]}})
     program.sandbox.change(resman={"leads": {"upsert": [bare]}})
     program.sync("leads")
+
+
+def test_a_dry_run_changes_nothing_and_says_what_an_erasure_takes(program: Program) -> None:
+    fill(program)
+    apply(program)  # what waits in the inbox is in nobody's count yet
+    before = {(leak.file, leak.canary) for leak in leaks(program)}
+    with open_house(program.settings(), run_id=None, stop=StopSignal()) as house:
+        told, files = erase_person(house, ADDRESS, dry_run=True)
+    assert {(leak.file, leak.canary) for leak in leaks(program)} == before
+    assert not [record for record in program.trail() if record.get("event") == "erasure"]
+    with open_house(program.settings(), run_id=None, stop=StopSignal()) as house:
+        assert erase_person(house, ADDRESS) == (told, files)
+    assert told.first_time
+    assert told.files == 1
+
+
+def test_who_is_allowed_again_is_stored_again_when_the_partners_are_asked(program: Program) -> None:
+    fill(program)
+    report = erase(program)
+    with open_house(program.settings(), run_id=None, stop=StopSignal()) as house:
+        assert allow_again(house, "zq.somebody@canary.example") is None
+        assert allow_again(house, ADDRESS.upper()) == report.subject
+        assert allow_again(house, ADDRESS) is None, "it has ended"
+    assert leaks(program) == [], "nothing comes back by itself"
+    program.sync(env=ALL_DUE)
+    names = "SELECT first_name FROM resman.leads WHERE id = 'LEAD_E1'"
+    with program.published(full=True) as query:
+        (lead_row,), (seller,) = query(names), query("SELECT email FROM openmoove.sellers WHERE id = 987654")
+    assert (lead_row["first_name"], seller["email"]) == (PERSON["first name"], ADDRESS)
+    program.sandbox.change(resman={"leads": {"delete": ["LEAD_E1"]}})
+    program.sandbox.change(resman={"leads": {"upsert": [{"id": "LEAD_E1", "first_name": "Zqbare"}]}})
+    program.sync("leads")
+    with program.published(full=True) as query:
+        (bare,) = query(names)
+    assert bare["first_name"] == "Zqbare", "the row is kept without the address too"
+    ended = [record["facts"] for record in program.trail() if record.get("event") == "erasure_ended"]
+    assert [facts["subject"] for facts in ended] == [report.subject]
 
 
 def test_files_of_writes_lose_that_persons_lines_and_keep_the_others(program: Program) -> None:

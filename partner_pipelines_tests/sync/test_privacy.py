@@ -68,8 +68,8 @@ def test_openmooves_fields_can_be_left_out_too(program: Program) -> None:
     ("variable", "value", "hint"),
     [
         ("RESMAN_LEAVE_OUT", "leads.phone_numbr", "did you mean leads.phone_number?"),
-        ("RESMAN_LEAVE_OUT", "leads.id", "which is no field"),
-        ("OPENMOOVE_LEAVE_OUT", "leads.phone_number", "which is no field"),
+        ("RESMAN_LEAVE_OUT", "leads.id", "is no field that can be left out"),
+        ("OPENMOOVE_LEAVE_OUT", "leads.phone_number", "is no field that can be left out"),
     ],
 )
 def test_what_is_no_field_is_refused(program: Program, variable: str, value: str, hint: str) -> None:
