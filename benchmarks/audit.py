@@ -18,7 +18,10 @@ from report import part, table
 
 from partner_pipelines.clock import now
 from partner_pipelines.models.call import CallIntent, CallOutcome
-from partner_pipelines.partners.transport import ATTEMPT, Attempt, Audited, WireLimits, build_wire
+from partner_pipelines.partners.attempt import ATTEMPT, Attempt
+from partner_pipelines.partners.exchange import WireLimits
+from partner_pipelines.partners.transport import Audited
+from partner_pipelines.partners.wire import build_wire
 from partner_pipelines.settings import load_settings
 from partner_pipelines.state.audit_trail import AuditTrail
 from partner_pipelines.state.data_directory import DataDirectory

@@ -11,8 +11,8 @@ from duckdb import DuckDBPyConnection
 
 from partner_pipelines.cli.places import data_to_read
 from partner_pipelines.errors import QueryError
+from partner_pipelines.warehouse.quoting import quoted
 from partner_pipelines.warehouse.reading import open_published
-from partner_pipelines.warehouse.statements import quoted
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from partner_pipelines.warehouse.statements import literal, quoted
+from partner_pipelines.warehouse.quoting import literal, quoted
 from partner_pipelines.warehouse.tables import Table
 
 # What the partners' documents and pages say. Case does not count. What is open by nature (a lead's source) is not here.

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 import dagster as dg
 
 from partner_pipelines.defs.run_report import asset_key
-from partner_pipelines.warehouse.statements import stored_columns
+from partner_pipelines.warehouse.table_statements import stored_columns
 from partner_pipelines.warehouse.tables import Table
 
 # The warehouse states a column's class at the end of its description: "The lead's e-mail [personal; a token (email)]".

@@ -7,7 +7,7 @@ import dagster as dg
 from partner_pipelines.defs.published import query_each
 from partner_pipelines.defs.resources import current_data, sentences_only
 from partner_pipelines.defs.run_report import asset_key
-from partner_pipelines.warehouse.statements import quoted
+from partner_pipelines.warehouse.quoting import quoted
 
 NAME = "rows_are_known_by_their_key"
 _SHOWN = 10

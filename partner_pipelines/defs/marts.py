@@ -19,7 +19,7 @@ from partner_pipelines.report.charts import CHARTS, Ask, Chart
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.warehouse.history_statements import HISTORY
 from partner_pipelines.warehouse.marts import MARTS, Mart
-from partner_pipelines.warehouse.statements import literal
+from partner_pipelines.warehouse.quoting import literal
 from partner_pipelines.warehouse.thresholds import THRESHOLDS, Threshold, limits_of
 
 GROUP = "marts"

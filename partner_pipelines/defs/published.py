@@ -7,7 +7,7 @@ from typing import Any
 
 from partner_pipelines.models.fields import Privacy
 from partner_pipelines.state.data_directory import DataDirectory
-from partner_pipelines.warehouse.statements import literal, quoted
+from partner_pipelines.warehouse.quoting import literal, quoted
 from partner_pipelines.warehouse.tables import TABLES
 
 PREVIEW_ROWS = 5

@@ -17,11 +17,11 @@ import httpx
 from partner_pipelines import __version__
 from partner_pipelines.errors import APIError, AuthenticationError, CallFacts, ConnectionDeadlineError
 from partner_pipelines.models.call import Purpose
+from partner_pipelines.partners.attempt import ATTEMPT, Attempt, received
 from partner_pipelines.partners.bodies import Body
 from partner_pipelines.partners.ports import Credentials, Stop
 from partner_pipelines.partners.retry import RetryRules, decide
 from partner_pipelines.partners.statuses import error_for
-from partner_pipelines.partners.transport import ATTEMPT, Attempt, received
 from partner_pipelines.partners.wire import TARGET
 
 USER_AGENT = f"partner-pipelines/{__version__}"

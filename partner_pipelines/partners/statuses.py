@@ -29,7 +29,8 @@ from partner_pipelines.errors import (
     ServerError,
     StatusFacts,
 )
-from partner_pipelines.partners.transport import is_answer, received
+from partner_pipelines.partners.attempt import received
+from partner_pipelines.partners.transport import is_answer
 
 _CHALLENGE_PARAMETER = re.compile(r'\b(error|scope)="([^"\\]{0,200})"')
 _NAME = re.compile(r"[a-z][a-z_]{0,39}")

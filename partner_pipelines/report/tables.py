@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from partner_pipelines.report.charts import Ask
 from partner_pipelines.report.words import NO_FIRM, NONE, days, moment, number, percent, text
-from partner_pipelines.warehouse.statements import literal, quoted
+from partner_pipelines.warehouse.quoting import literal, quoted
 from partner_pipelines.warehouse.tables import TABLES
 
 _MOST_FIRMS, _MOST_MILESTONES = 20, 15

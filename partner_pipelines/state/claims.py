@@ -13,39 +13,17 @@ import os
 import sqlite3
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from partner_pipelines.errors import NewerSchemaError, StateError
-from partner_pipelines.state.files import PRIVATE_FILE, locked, make_directory, state_errors
-from partner_pipelines.state.process import ProcessIdentity, boot_id, current_process, seconds_since_boot
+from partner_pipelines.state.claims_file import claims_errors, is_open, open_claims
+from partner_pipelines.state.files import locked, make_directory
+from partner_pipelines.state.process import ProcessIdentity, current_process, seconds_since_boot
 
-SCHEMA = 1
 LEASE_SECONDS = 900.0
 """How long a share lives after its last word, where nobody can see whether its process does (another container)."""
-
-_CREATE = """
-CREATE TABLE boot (id TEXT NOT NULL);
-CREATE TABLE shares (
-    share     INTEGER PRIMARY KEY,
-    pid       INTEGER NOT NULL,
-    started   INTEGER NOT NULL,
-    namespace INTEGER NOT NULL,
-    run_id    TEXT,
-    since     INTEGER NOT NULL,
-    until     REAL NOT NULL
-);
-CREATE TABLE claims (
-    request TEXT PRIMARY KEY,
-    share   INTEGER NOT NULL,
-    done    INTEGER
-) WITHOUT ROWID;
-CREATE TABLE counter (done INTEGER NOT NULL);
-INSERT INTO counter VALUES (0);
-"""
-# The counter counts what was done: a share has seen everything up to `since` in the warehouse.
 
 
 class Holder(NamedTuple):
@@ -146,7 +124,7 @@ class Share:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         make_directory(self._path.parent)
         lock = self._path.with_name(f"{self._path.name}.lock")
-        with self._thread, locked(lock), _errors(self._path):
+        with self._thread, locked(lock), claims_errors(self._path):
             database = self._current()
             database.execute("BEGIN IMMEDIATE")
             try:
@@ -159,9 +137,9 @@ class Share:
 
     def _current(self) -> sqlite3.Connection:
         """The database stays open: to open it costs more than a claim. Another process may have begun the file anew."""
-        if self._database is None or not _is_open(self._path, self._opened):
+        if self._database is None or not is_open(self._path, self._opened):
             self._close()
-            self._database = _open(self._path)
+            self._database = open_claims(self._path)
             self._opened = self._path.stat()
         return self._database
 
@@ -227,66 +205,3 @@ def _bury(database: sqlite3.Connection, but: int = 0) -> None:
 
 def _forget_what_all_have_seen(database: sqlite3.Connection) -> None:
     database.execute("DELETE FROM claims WHERE done <= coalesce((SELECT min(since) FROM shares), done)")
-
-
-def _is_open(path: Path, opened: os.stat_result) -> bool:
-    with suppress(FileNotFoundError):
-        return os.path.samestat(path.stat(), opened)
-    return False
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    """The database, made anew when it is damaged or says nothing about now. Raises OSError, sqlite3.Error."""
-    try:
-        return _opened(path)
-    except (_StaleError, sqlite3.DatabaseError) as error:
-        if isinstance(error, sqlite3.OperationalError):
-            raise
-        path.unlink(missing_ok=True)
-        path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
-        return _opened(path)
-
-
-class _StaleError(Exception):
-    """What the file says is not to be believed."""
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    # SQLite would make it readable for the group; its journal takes the mode of the database.
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE))
-    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    try:
-        _prepare(database, path)
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _prepare(database: sqlite3.Connection, path: Path) -> None:
-    # No power loss matters; a journal that stays spares two changes of the directory each time
-    database.execute("PRAGMA synchronous = OFF")
-    database.execute("PRAGMA journal_mode = PERSIST")
-    (found,) = database.execute("PRAGMA user_version").fetchone()
-    NewerSchemaError.check(path, found, SCHEMA)
-    if found < SCHEMA:
-        database.executescript(f"BEGIN IMMEDIATE; {_CREATE}")
-        database.execute("INSERT INTO boot VALUES (?)", (boot_id(),))
-        database.execute(f"PRAGMA user_version = {SCHEMA:d}")
-        database.execute("COMMIT")
-    elif database.execute("PRAGMA quick_check").fetchone() != ("ok",) or _boot(database) != boot_id():
-        raise _StaleError
-
-
-def _boot(database: sqlite3.Connection) -> str | None:
-    found = database.execute("SELECT id FROM boot").fetchone()
-    return found[0] if found else None
-
-
-@contextmanager
-def _errors(path: Path) -> Iterator[None]:
-    with state_errors("use", path):
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise StateError(f"the claims {path} cannot be used: {error}; the next sync begins them anew") from error

@@ -18,7 +18,7 @@ from partner_pipelines.state import (
     audit_checkpoint,
     audit_segment,
     budget_file,
-    claims,
+    claims_file,
     landing,
     outbox_file,
     scopes,
@@ -83,7 +83,7 @@ _CHECKPOINTS = _Format(audit_checkpoint.SCHEMA, _after(audit_checkpoint.START), 
 _IN_SQLITE = _at(60, "big", b"SQLite format 3\0")
 _VAULT = _Format(vault.SCHEMA, _IN_SQLITE, 64)
 _OUTBOX = _Format(outbox_file.SCHEMA, _IN_SQLITE, 64)
-_CLAIMS = _Format(claims.SCHEMA, _IN_SQLITE, 64)
+_CLAIMS = _Format(claims_file.SCHEMA, _IN_SQLITE, 64)
 _LEDGER = _Format(budget_file.VERSION, _at(8, "little", budget_file.MAGIC), 12)
 
 

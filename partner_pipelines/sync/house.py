@@ -20,6 +20,7 @@ from partner_pipelines.models.call import CallIntent, CallOutcome
 from partner_pipelines.models.rate_limit import RateLimit
 from partner_pipelines.notify import Notifier, addresses_of
 from partner_pipelines.partners.caller import Caller, CallerSettings, NoCredentials
+from partner_pipelines.partners.exchange import WireLimits
 from partner_pipelines.partners.openmoove.client import OpenMooveClient
 from partner_pipelines.partners.openmoove.credentials import ApiKeyCredentials
 from partner_pipelines.partners.ports import Credentials, Stop
@@ -28,7 +29,8 @@ from partner_pipelines.partners.resman.credentials import BearerCredentials
 from partner_pipelines.partners.resman.oauth import REVOKE
 from partner_pipelines.partners.resman.tokens import TokenRequester
 from partner_pipelines.partners.retry import RetryRules
-from partner_pipelines.partners.transport import Audited, Budgeted, WireLimits, build_wire
+from partner_pipelines.partners.transport import Audited, Budgeted
+from partner_pipelines.partners.wire import build_wire
 from partner_pipelines.settings import Connection, OpenMooveConnection, ResManConnection, Settings
 from partner_pipelines.state.audit_trail import AuditTrail
 from partner_pipelines.state.budget import Ledger

@@ -10,7 +10,8 @@ from partner_pipelines.state.vault import Vault
 from partner_pipelines.warehouse.connection import Warehouse
 from partner_pipelines.warehouse.decompose import REJECTED
 from partner_pipelines.warehouse.parameters import execute
-from partner_pipelines.warehouse.statements import person_expression, quoted
+from partner_pipelines.warehouse.quoting import quoted
+from partner_pipelines.warehouse.table_statements import person_expression
 from partner_pipelines.warehouse.tables import TABLES
 from partner_pipelines.warehouse.webhooks import DELIVERIES
 

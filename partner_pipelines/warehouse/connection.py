@@ -23,9 +23,9 @@ from partner_pipelines.state.files import locked, make_directory, state_errors, 
 from partner_pipelines.state.versions import refuse_newer_segments
 from partner_pipelines.warehouse.duckdb_errors import warehouse_errors
 from partner_pipelines.warehouse.published_file import last_untouched
+from partner_pipelines.warehouse.quoting import literal
 from partner_pipelines.warehouse.schema import changes, ensure_schema, read_known_facts
 from partner_pipelines.warehouse.sql_files import sql
-from partner_pipelines.warehouse.statements import literal
 from partner_pipelines.warehouse.trail import finished_segments, load_trail
 
 

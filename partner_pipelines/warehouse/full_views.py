@@ -17,8 +17,9 @@ from partner_pipelines.warehouse.decompose import REJECTED
 from partner_pipelines.warehouse.history_statements import HISTORY
 from partner_pipelines.warehouse.memory_file import json_lines
 from partner_pipelines.warehouse.parameters import execute
+from partner_pipelines.warehouse.quoting import literal, quoted
 from partner_pipelines.warehouse.sql_files import sql
-from partner_pipelines.warehouse.statements import literal, person_expression, quoted
+from partner_pipelines.warehouse.table_statements import person_expression
 from partner_pipelines.warehouse.tables import TABLES, Table
 from partner_pipelines.warehouse.webhooks import DELIVERIES
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from partner_pipelines.warehouse.statements import literal, proven, quoted
+from partner_pipelines.warehouse.quoting import literal, proven, quoted
 from partner_pipelines.warehouse.tables import GONE, TABLES, Table
 
 

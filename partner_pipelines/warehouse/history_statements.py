@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from functools import lru_cache
 
-from partner_pipelines.warehouse.statements import all_columns, literal, quoted
+from partner_pipelines.warehouse.quoting import commas, literal, quoted
+from partner_pipelines.warehouse.table_statements import all_columns
 from partner_pipelines.warehouse.tables import TABLES, Source, Table
 
 HISTORY: dict[str, str] = {
@@ -50,7 +51,7 @@ def create_statements(name: str) -> list[str]:
     """The history of a table is there afterwards, and described."""
     table, history = TABLES[name], quoted(HISTORY[name])
     columns = history_columns(name)
-    defined = _commas(f"{quoted(column)} {kind}" for column, (kind, _) in columns.items())
+    defined = commas(f"{quoted(column)} {kind}" for column, (kind, _) in columns.items())
     grain = f"{table.grain} and version of it (SCD type 2). Source: {name}"
     statements = [
         "CREATE SCHEMA IF NOT EXISTS history",
@@ -69,7 +70,7 @@ def versions_statement(name: str) -> str:
     `opens`: it is another version, since `as_of`; else more is known of the one that is there.
     """
     table = TABLES[name]
-    kept = _commas(f"m.{quoted(column)}" for column in _stored(table))
+    kept = commas(f"m.{quoted(column)}" for column in _stored(table))
     opens = " OR ".join(f"({_differs(table, n)} AND t.{quoted(s.as_of)} IS NOT NULL)" for n, s in _sources(table))
     told = ", ".join(f"CASE WHEN {_applies(table, n)} THEN m.{quoted(s.as_of)} END" for n, s in _sources(table))
     changed = ", ".join(f"CASE WHEN {_differs(table, n)} THEN m.{quoted(s.as_of)} END" for n, s in _sources(table))
@@ -97,7 +98,7 @@ FROM versions AS v WHERE {_same(TABLES[name], "h", "v")} AND h.valid_to IS NULL 
 def complete_statement(name: str) -> str:
     """Of the versions that `versions` does not follow upon more is known."""
     table = TABLES[name]
-    given = _commas(f"{quoted(column)} = v.{quoted(column)}" for column in (*content_columns(table), "content_hash"))
+    given = commas(f"{quoted(column)} = v.{quoted(column)}" for column in (*content_columns(table), "content_hash"))
     return f"""
 UPDATE {quoted(HISTORY[name])} AS h SET {given}
 FROM versions AS v WHERE {_same(table, "h", "v")} AND h.valid_to IS NULL AND NOT v.opens
@@ -108,7 +109,7 @@ FROM versions AS v WHERE {_same(table, "h", "v")} AND h.valid_to IS NULL AND NOT
 def open_statement(name: str) -> str:
     """What `versions` brings begins, not before all that was has ended."""
     table = TABLES[name]
-    taken = _commas(f"v.{quoted(column)}" for column in _stored(table))
+    taken = commas(f"v.{quoted(column)}" for column in _stored(table))
     return f"""
 INSERT INTO {quoted(HISTORY[name])} ({_names(_stored(table))}, valid_from)
 SELECT {taken}, greatest(v.as_of, e.ended)
@@ -185,7 +186,3 @@ def _keys(table: Table) -> str:
 
 def _names(columns: Iterable[str]) -> str:
     return ", ".join(map(quoted, columns))
-
-
-def _commas(parts: Iterable[str]) -> str:
-    return ",\n    ".join(parts)

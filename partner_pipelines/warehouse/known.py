@@ -9,7 +9,7 @@ from duckdb import DuckDBPyConnection
 from partner_pipelines.partners.openmoove.plan import Known
 from partner_pipelines.warehouse.parameters import execute, moments
 from partner_pipelines.warehouse.sql_files import sql
-from partner_pipelines.warehouse.statements import count_living_statement
+from partner_pipelines.warehouse.table_statements import count_living_statement
 
 
 def known_properties(database: DuckDBPyConnection, connection: str) -> list[Known]:

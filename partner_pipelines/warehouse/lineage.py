@@ -15,7 +15,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from partner_pipelines.warehouse.statements import literal
+from partner_pipelines.warehouse.quoting import literal
 
 Origins = frozenset[tuple[str, str]]
 """(table, column): where a column comes from."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
-from partner_pipelines.warehouse import statements
+from partner_pipelines.warehouse import merge_statements as statements
 from partner_pipelines.warehouse.gone_statements import mark_absent_statement, mark_gone_with_parent_statement
 from partner_pipelines.warehouse.history import end_versions, record_versions
 from partner_pipelines.warehouse.memory_file import memory_file

@@ -15,8 +15,9 @@ from partner_pipelines.errors import NewerSchemaError
 from partner_pipelines.warehouse.history import begin_history, history_statements
 from partner_pipelines.warehouse.marts import mart_statements
 from partner_pipelines.warehouse.parameters import execute
+from partner_pipelines.warehouse.quoting import quoted
 from partner_pipelines.warehouse.sql_files import sql
-from partner_pipelines.warehouse.statements import create_statements, quoted
+from partner_pipelines.warehouse.table_statements import create_statements
 from partner_pipelines.warehouse.tables import TABLES
 
 SCHEMA = 2

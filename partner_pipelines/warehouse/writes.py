@@ -12,9 +12,9 @@ from duckdb import DuckDBPyConnection
 
 from partner_pipelines.warehouse.memory_file import json_lines
 from partner_pipelines.warehouse.parameters import execute
+from partner_pipelines.warehouse.quoting import literal, quoted
 from partner_pipelines.warehouse.schema import note_change
 from partner_pipelines.warehouse.sql_files import sql
-from partner_pipelines.warehouse.statements import literal, quoted
 from partner_pipelines.warehouse.tables import WRITTEN
 
 WRITES = "audit.writes"

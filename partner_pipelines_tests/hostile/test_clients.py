@@ -18,9 +18,9 @@ from partner_pipelines.errors import (
     BodyTooLargeError,
     RedirectRefusedError,
 )
+from partner_pipelines.partners.exchange import WireLimits
 from partner_pipelines.partners.resman.credentials import BearerCredentials
 from partner_pipelines.partners.resman.operations import UNITS
-from partner_pipelines.partners.transport import WireLimits
 from partner_pipelines_tests.hostile.answers import (
     MEGABYTE,
     NEVER_ROWS,

@@ -12,7 +12,8 @@ import pytest
 
 from partner_pipelines.errors import NewerSchemaError, StateError
 from partner_pipelines.state import claims as claims_module
-from partner_pipelines.state.claims import SCHEMA, Claims, Holder, Share, Standing
+from partner_pipelines.state.claims import Claims, Holder, Share, Standing
+from partner_pipelines.state.claims_file import SCHEMA
 from partner_pipelines.state.process import seconds_since_boot
 from partner_pipelines_tests.state.processes import kill, read_line, running, tell
 

@@ -24,10 +24,11 @@ from partner_pipelines.errors import (
     RedirectRefusedError,
     ServerError,
 )
+from partner_pipelines.partners.attempt import RECEIVED, Received
 from partner_pipelines.partners.bodies import Body
 from partner_pipelines.partners.rate_words import read_rate_words
 from partner_pipelines.partners.statuses import error_for, field_errors_in
-from partner_pipelines.partners.transport import RECEIVED, Received, word_of
+from partner_pipelines.partners.transport import word_of
 
 FACTS = CallFacts("openmoove", "elm-park", "create_client", "r-1")
 CANARY = "jane.doe@canary.example"

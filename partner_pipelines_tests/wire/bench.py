@@ -15,6 +15,7 @@ import httpx
 from partner_pipelines.errors import APIError, AuthenticationError, CallFacts, StoppedError
 from partner_pipelines.models.call import CallIntent, CallOutcome
 from partner_pipelines.partners.caller import Answer, Caller, CallerSettings, NoCredentials, Operation
+from partner_pipelines.partners.exchange import WireLimits
 from partner_pipelines.partners.openmoove.client import OpenMooveClient
 from partner_pipelines.partners.openmoove.credentials import ApiKeyCredentials
 from partner_pipelines.partners.ports import BearerToken, CallRecorder, Credentials, RequestBudget
@@ -22,7 +23,8 @@ from partner_pipelines.partners.resman.client import ResManClient
 from partner_pipelines.partners.resman.credentials import BearerCredentials
 from partner_pipelines.partners.resman.tokens import TokenRequester
 from partner_pipelines.partners.retry import RetryRules
-from partner_pipelines.partners.transport import Audited, Budgeted, Unlimited, WireLimits, build_wire
+from partner_pipelines.partners.transport import Audited, Budgeted, Unlimited
+from partner_pipelines.partners.wire import build_wire
 from partner_pipelines_tests.sandbox_process import SandboxProcess
 
 LAUNCH_SCOPES = ("leads", "units", "employees", "documents")

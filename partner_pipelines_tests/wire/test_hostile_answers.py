@@ -22,8 +22,8 @@ from partner_pipelines.errors import (
     RedirectRefusedError,
     ServerError,
 )
+from partner_pipelines.partners.exchange import WireLimits
 from partner_pipelines.partners.resman.operations import LEADS, UNITS
-from partner_pipelines.partners.transport import WireLimits
 from partner_pipelines_tests.wire.bench import Bench, SandboxBench
 from partner_pipelines_tests.wire.raw_server import Part, RawServer, answer
 

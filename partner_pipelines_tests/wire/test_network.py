@@ -18,8 +18,8 @@ import pytest
 
 from partner_pipelines.errors import APIConnectionError, APIError, APITimeoutError
 from partner_pipelines.partners.caller import Operation
+from partner_pipelines.partners.exchange import WireLimits
 from partner_pipelines.partners.openmoove.credentials import ApiKeyCredentials
-from partner_pipelines.partners.transport import WireLimits
 from partner_pipelines_tests.sandbox_process import wait_until
 from partner_pipelines_tests.wire.bench import Bench, SandboxBench
 from partner_pipelines_tests.wire.raw_server import Part, RawServer, Script, answer

@@ -1,4 +1,4 @@
-"""SQL made from the table specs: every name is quoted, every value is a parameter.
+"""SQL that merges, made from the table specs: every name is quoted, every value is a parameter.
 
 The merge of a table, in words: of each source the latest news of a row (`news_N`), beside it the row as it stands
 (`t`), out of both the row as it will stand (`final`), its hash, and whether it is new or changed (`merged`).
@@ -7,43 +7,14 @@ The merge of a table, in words: of each source the latest news of a row (`news_N
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 
-from partner_pipelines.models.fields import Privacy
 from partner_pipelines.warehouse.decompose import LINE_BYTES
-from partner_pipelines.warehouse.tables import (
-    ABSENT,
-    COMMON,
-    EXTRAS,
-    OUTBOX_ID,
-    SIGHTS,
-    TABLES,
-    WRITTEN,
-    Source,
-    Table,
-)
+from partner_pipelines.warehouse.quoting import commas, literal, proven, quoted
+from partner_pipelines.warehouse.table_statements import all_columns, sight_columns
+from partner_pipelines.warehouse.tables import ABSENT, TABLES, Source, Table
 
 _REJECTED = "STRUCT(table_name VARCHAR, record_key VARCHAR, raw VARCHAR, field_errors JSON)[]"
-
-
-def quoted(name: str) -> str:
-    """An identifier; `schema.table` as its two parts."""
-    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
-
-
-def literal(text: str) -> str:
-    """A text of the specs as SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def proven(stamp: str) -> str:
-    """A stored stamp as far as it proves something (sql/proven.sql). Parameter: $latest."""
-    return f"proven({stamp}, $latest)"
-
-
-def _commas(parts: Iterable[str]) -> str:
-    return ",\n    ".join(parts)
 
 
 _HEAD = (
@@ -80,52 +51,6 @@ def _struct(table: Table) -> str:
     return f"STRUCT({', '.join((*columns, *extras, f'{quoted(ABSENT)} VARCHAR[]'))})"
 
 
-def sight_columns(table: Table) -> dict[str, tuple[str, str]]:
-    """The columns about when and by which request the row was seen: (type, description) by name."""
-    names = dict.fromkeys(("fetched_at", "request_id", "delivery_id"))
-    for source in table.sources:
-        names |= dict.fromkeys((source.as_of, source.request))
-    names |= dict.fromkeys(name for name, _ in table.sight_only)
-    return {name: COMMON.get(name) or SIGHTS[name] for name in names}
-
-
-def all_columns(table: Table) -> dict[str, tuple[str, str]]:
-    """Every column of the table in its order: (type, description with the privacy class) by name."""
-    columns = {"connection": COMMON["connection"]}
-    for column in table.columns:
-        token = f"; a token ({column.form.value})" if column.form is not None else ""
-        columns[column.name] = (column.stored_type, f"{column.description} [{column.privacy.value}{token}]")
-    columns |= {name: ("JSON", f"{EXTRAS[name]} [personal]") for name in table.extras}
-    columns |= sight_columns(table)
-    return columns | {name: COMMON[name] for name in ("content_hash", "deleted_at", "first_seen_at", "changed_at")}
-
-
-def _classed(words: str) -> str:
-    """With a privacy class: what the program adds to a row says nothing of persons, and names none itself."""
-    return words if words.endswith("]") else f"{words} [{Privacy.INTERNAL}]"
-
-
-def stored_columns(table: Table) -> dict[str, tuple[str, str]]:
-    """As `all_columns`, with those that no answer of a partner's gives."""
-    columns = all_columns(table) | (OUTBOX_ID if table.name in WRITTEN.values() else {})
-    return {name: (kind, _classed(words)) for name, (kind, words) in columns.items()}
-
-
-def create_statements(table: Table) -> list[str]:
-    """A new table is there afterwards with every column, and an old one too; both are described."""
-    name = quoted(table.name)
-    columns = stored_columns(table)
-    defined = _commas(f"{quoted(column)} {kind}" for column, (kind, _) in columns.items())
-    statements = [
-        f"CREATE SCHEMA IF NOT EXISTS {quoted(table.schema)}",
-        f"CREATE TABLE IF NOT EXISTS {name} (\n    {defined}\n)",
-        f"COMMENT ON TABLE {name} IS {literal(f'{table.grain}. Source: {table.source}')}",
-    ]
-    for column, (_, description) in columns.items():
-        statements.append(f"COMMENT ON COLUMN {name}.{quoted(column)} IS {literal(description)}")
-    return statements
-
-
 @lru_cache(maxsize=100)
 def stage_statement(name: str) -> str:
     """The temporary table `staged`: every row that the landed answers give, in their order.
@@ -142,7 +67,7 @@ def stage_statement(name: str) -> str:
     return f"""
 CREATE OR REPLACE TEMP TABLE staged AS
 SELECT source AS landed_source, connection, request_id, delivery_id, fetched_at,
-    {_commas(taken)}
+    {commas(taken)}
 FROM (
     SELECT source, connection, request_id, delivery_id, fetched_at, parent_id, unnest(tables.{_one_name(name)}) AS r
     FROM {_read_landed(columns)} {fresh}
@@ -184,15 +109,15 @@ FROM hashed
 
 
 def _final_of_many(table: Table, partial: bool) -> str:
-    news = _commas(f"news_{number} AS ({_news(table, source)})" for number, source in enumerate(table.sources))
+    news = commas(f"news_{number} AS ({_news(table, source)})" for number, source in enumerate(table.sources))
     joins = "\n".join(f"LEFT JOIN news_{n} USING (connection, {_keys(table)})" for n in range(len(table.sources)))
     return f"""
 keys AS (SELECT DISTINCT connection, {_keys(table)} FROM staged),
 {news},
 final AS (
     SELECT keys.*,
-    {_commas(_applies(number, source) for number, source in enumerate(table.sources))},
-    {_commas(_final_columns(table, partial))},
+    {commas(_applies(number, source) for number, source in enumerate(table.sources))},
+    {commas(_final_columns(table, partial))},
     {_AS_IT_WAS}
     FROM keys
     {joins}
@@ -214,7 +139,7 @@ def _final_of_one(table: Table) -> str:
     end = f"coalesce({proven('t.deleted_at')}, '-infinity')"
     return f"""
 final AS (
-    SELECT {_commas(given)},
+    SELECT {commas(given)},
     CASE WHEN n.fetched_at < {end} THEN t.deleted_at END AS deleted_at,
     {_AS_IT_WAS}
     FROM staged AS n
@@ -240,10 +165,10 @@ def merge_statement(name: str) -> str:
     return f"""
 MERGE INTO {quoted(table.name)} AS t USING merged AS m ON ({on})
 WHEN MATCHED AND m.is_changed THEN UPDATE SET
-    {_commas(f"{quoted(column)} = m.{quoted(column)}" for column in changing)},
+    {commas(f"{quoted(column)} = m.{quoted(column)}" for column in changing)},
     changed_at = $now
 WHEN MATCHED THEN UPDATE SET
-    {_commas(f"{quoted(column)} = m.{quoted(column)}" for column in always)}
+    {commas(f"{quoted(column)} = m.{quoted(column)}" for column in always)}
 WHEN NOT MATCHED THEN INSERT ({", ".join(map(quoted, written))}, first_seen_at, changed_at)
 VALUES ({", ".join(f"m.{quoted(column)}" for column in written)}, $now, $now)
 """
@@ -255,18 +180,6 @@ def insert_statement(name: str) -> str:
     written = [column for column in all_columns(TABLES[name]) if column not in ("first_seen_at", "changed_at")]
     names = ", ".join(map(quoted, written))
     return f"INSERT INTO {quoted(name)} ({names}, first_seen_at, changed_at) SELECT {names}, $now, $now FROM merged"
-
-
-def count_living_statement() -> str:
-    """Table and number of living rows, for each partner table."""
-    return " UNION ALL ".join(
-        f"SELECT {literal(name)}, count(*) FILTER (deleted_at IS NULL) FROM {quoted(name)}" for name in TABLES
-    )
-
-
-def person_expression(table: Table, alias: str) -> str:
-    """Whose values the row holds: the same text as `Table.person_id`."""
-    return " || ':' || ".join(f"CAST({alias}.{quoted(name)} AS VARCHAR)" for name in table.key)
 
 
 def _one_name(name: str) -> str:
