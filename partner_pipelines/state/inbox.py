@@ -196,6 +196,28 @@ class Inbox:
                     unfinished.unlink(missing_ok=True)
 
 
+@dataclass(frozen=True, slots=True)
+class InboxSight:
+    """What stands in the inbox: how many files wait, since when (seconds of the epoch), and what is no file."""
+
+    waiting: int
+    oldest: float | None
+    strange: tuple[Path, ...]
+
+
+def look_into_inbox(webhooks: Path) -> InboxSight:
+    """For who only looks: takes nothing, needs no key. Raises StateError."""
+    directory = webhooks / "inbox"
+    came: list[float] = []
+    with state_errors("read", directory):
+        for entry in _entries(directory):
+            with suppress(FileNotFoundError):  # somebody has just taken it
+                came.append(entry.stat(follow_symlinks=False).st_mtime)
+        others = directory.glob("[!.]*") if directory.is_dir() else ()
+        strange = sorted(path for path in others if path.is_symlink() or path.is_dir())
+    return InboxSight(len(came), min(came, default=None), tuple(strange))
+
+
 def _entries(directory: Path) -> Iterator[os.DirEntry[str]]:
     """Files that wait: what begins with a dot is being written, what is no file is nobody's webhook."""
     with suppress(FileNotFoundError), os.scandir(directory) as entries:

@@ -26,6 +26,7 @@ from partner_pipelines.sync.doctor_services import check_receiver, check_schedul
 from partner_pipelines.sync.doctor_table import found, green
 from partner_pipelines.sync.doctor_tls import check_tls
 from partner_pipelines.sync.doctor_trail import check_signing_key, check_trail
+from partner_pipelines.sync.doctor_webhooks import check_webhooks
 from partner_pipelines.sync.house import House, open_house
 
 CHECK_SECONDS = 60.0
@@ -83,7 +84,7 @@ def examine(visit: Visit) -> Iterator[Finding]:
 
 
 def _is_shut(data: DataDirectory) -> bool:
-    """Nothing in the data directory can be looked at, which its own line says: six more would say it again."""
+    """Nothing in the data directory can be looked at, which its own line says: seven more would say it again."""
     try:
         os.scandir(data.root).close()
     except FileNotFoundError:
@@ -101,6 +102,7 @@ def _of_the_machine(settings: Settings, data: DataDirectory, visit: Visit) -> di
         "signing key": partial(check_signing_key, settings, data),
         "up": partial(check_up, data),
         "receiver": partial(check_receiver, settings, data),
+        "webhooks": partial(check_webhooks, data),
         "schedules": partial(check_schedules, data, visit.switched_off),
     }
 

@@ -150,6 +150,24 @@ OF_THIS_MACHINE: Mapping[str, Fault] = {
         "none has worked for longer than OpenMoove tries again (not on a sandbox)",
         "start `partner-pipelines up` or `partner-pipelines receiver`; what was missed is asked for by itself",
     ),
+    "inbox_waits": Fault(
+        "webhooks",
+        "yellow",
+        "deliveries have waited for more than ten minutes",
+        "start `partner-pipelines up`, or run `partner-pipelines sync`, which applies them first",
+    ),
+    "inbox_strange": Fault(
+        "webhooks",
+        "yellow",
+        "the inbox holds directories or links, which nobody reads: a delivery is a file of its own",
+        "move the files into webhooks/inbox itself and remove the rest",
+    ),
+    "letters_dead": Fault(
+        "webhooks",
+        "yellow",
+        "deliveries could not be used: dead letters",
+        "`partner-pipelines webhooks list` says why; then `webhooks replay` or `webhooks drop`",
+    ),
     "schedule_off": Fault(
         "schedules",
         "yellow",

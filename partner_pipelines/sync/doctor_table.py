@@ -29,6 +29,7 @@ CHECKS: Mapping[str, str] = {
     "signing key": "what signs the trail's checkpoints, and where it lies",
     "up": "whether `up`, or a timer's `sync`, is at work",
     "receiver": "the webhook receiver's heartbeat",
+    "webhooks": "deliveries that wait, dead letters, and what stands in the inbox and is no file",
     "schedules": "which schedules and sensors somebody has switched off",
 }
 

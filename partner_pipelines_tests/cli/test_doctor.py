@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import shutil
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,7 +29,8 @@ ORDER = [
     *("settings", "data directory", "TLS"),
     *("resman: credentials", "resman: token endpoint", "resman: scopes", "resman: endpoint", "resman: quota"),
     *("openmoove: credentials", "openmoove: endpoint", "openmoove: quota"),
-    *("notifications", "disk", "warehouse", "trail", "signing key", "up", "openmoove: receiver", "schedules"),
+    *("notifications", "disk", "warehouse", "trail", "signing key", "up", "openmoove: receiver"),
+    *("webhooks", "schedules"),
 ]
 NOT_IT = "zq-none-of-theirs"
 
@@ -257,6 +260,26 @@ def test_on_a_directory_in_use_all_is_green_but_the_key_beside_the_trail(loaded:
     assert "`up` is at work" in report.says["up"]
     assert "the whole of it holds" in report.says["trail"]
     assert "warehouse-" in report.says["warehouse"]
+
+
+def test_deliveries_that_nobody_takes_and_those_that_cannot_be_used_are_named(loaded: Program) -> None:
+    assert doctor(loaded).says["webhooks"] == "no delivery waits\n"
+    inbox = loaded.place / "webhooks" / "inbox"
+    (inbox / "of-a-tool").mkdir(parents=True)
+    (inbox / "of-a-tool" / "delivery.json").write_text("{}")
+    (inbox / "link.json").symlink_to(inbox / "of-a-tool" / "delivery.json")
+    (inbox / "no-webhook.json").write_text("{}")
+    report = doctor(loaded)
+    assert report.states["webhooks"] == ["green", "yellow"]
+    assert "1 delivery waits, since 20" in report.says["webhooks"]
+    assert f"{inbox / 'link.json'} and 1 more: no file, nobody reads it" in report.says["webhooks"]
+    eleven_minutes_ago = time.time() - 660
+    os.utime(inbox / "no-webhook.json", (eleven_minutes_ago, eleven_minutes_ago))
+    assert doctor(loaded).states["webhooks"] == ["yellow", "yellow"]
+    assert loaded.run("sync", "--select", 'key:"audit/webhook_deliveries"').returncode == 0
+    report = doctor(loaded)
+    assert report.says["webhooks"].splitlines()[0] == "no delivery waits"
+    assert report.says["webhooks"].splitlines()[2] == "1 delivery could not be used"
 
 
 def test_a_damaged_trail_an_open_key_and_a_revoked_connection_are_named(loaded: Program) -> None:
