@@ -22,10 +22,8 @@ def check_webhooks(data: DataDirectory) -> Iterator[Finding]:
     letters = len(DeadLetters(data.webhooks).all())
     yield _of_waiting(sight)
     if sight.strange:
-        first, count = sight.strange[0], len(sight.strange)
-        yield found(
-            "inbox_strange", f"{first}{f' and {count - 1} more' if count > 1 else ''}: no file, nobody reads it"
-        )
+        more = f" and {len(sight.strange) - 1} more" if len(sight.strange) > 1 else ""
+        yield found("inbox_strange", f"{sight.strange[0]}{more}: no file, nobody reads it")
     if letters:
         yield found("letters_dead", f"{counted(letters, 'delivery', 'deliveries')} could not be used")
 
