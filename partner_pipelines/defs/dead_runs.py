@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from partner_pipelines.clock import now
 from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.runs import forget_run, is_alive
 
@@ -30,7 +29,8 @@ def mark_dead_runs(instance: dg.DagsterInstance, data: DataDirectory) -> list[st
 def _mark(instance: dg.DagsterInstance, data: DataDirectory, record: dg.RunRecord) -> bool:
     run_id = record.dagster_run.run_id
     alive = is_alive(data.runs, run_id)
-    if alive or (alive is None and now() - record.update_timestamp < _GRACE):
+    # By the wall clock, as Dagster stamps it: ours was read when this process began
+    if alive or (alive is None and datetime.now(UTC) - record.update_timestamp < _GRACE):
         return False
     # Looked at again: between the first look and the lock's, the run may have ended well.
     run = instance.get_run_by_id(run_id)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import timedelta
 
 import dagster as dg
-
-from partner_pipelines.clock import now
 
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -44,6 +43,7 @@ def _pause_after_failures(instance: dg.DagsterInstance, job: str) -> timedelta:
         failures += 1
     if not failures or records[0].end_time is None:
         return timedelta()
-    ended = datetime.fromtimestamp(records[0].end_time, UTC)
     pause: timedelta = min(_FIRST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE)
-    return ended + pause - now()
+    # By the wall clock, as Dagster stamps it; what ended "later" than now was stamped by a clock that was ahead
+    since = timedelta(seconds=max(0.0, time.time() - records[0].end_time))
+    return pause - since

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from partner_pipelines.clock import now
+from partner_pipelines.clock import latest_proof, now
 from partner_pipelines.errors import StateError
 from partner_pipelines.state.files import locked, state_errors, write_atomically
 
@@ -50,8 +50,9 @@ class Heartbeat:
             for connection in connections:
                 entry = known.setdefault(connection, {"last_at": at.isoformat(), "gaps": []})
                 last = datetime.fromisoformat(entry["last_at"])
-                if at - last > GIVEN_UP_AFTER:
-                    gap = {"since": entry["last_at"], "until": at.isoformat()}
+                # What was stamped by a clock that was ahead says nothing of how long nobody listened: it may be long
+                if at - last > GIVEN_UP_AFTER or last > latest_proof(at):
+                    gap = {"since": min(last, at).isoformat(), "until": at.isoformat()}
                     entry["gaps"] = [*entry["gaps"], gap][-_GAPS_KEPT:]
                 entry["last_at"] = at.isoformat()
             write_atomically(self._path, orjson.dumps(known))

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from duckdb import DuckDBPyConnection
 
+from partner_pipelines.clock import latest_proof, now
 from partner_pipelines.recovery import Audience
 from partner_pipelines.sync.house import House
 from partner_pipelines.warehouse.reading import published
@@ -75,8 +76,11 @@ def find_alerts(database: DuckDBPyConnection, limits: Limits) -> Iterator[Alert]
 
 
 def _dead_connections(database: DuckDBPyConnection) -> Iterator[Alert]:
+    # What a clock that was ahead has stamped is not the latest
+    is_proven = f"finished_at <= TIMESTAMPTZ '{latest_proof(now()).isoformat()}'"
     runs = database.execute(
-        f"SELECT finished_at, requests, failures FROM audit.runs ORDER BY finished_at DESC LIMIT {_RUNS_LOOKED_AT}"  # noqa: S608 - a number of ours
+        "SELECT finished_at, requests, failures FROM audit.runs "  # noqa: S608 - a time and a number of ours
+        f"ORDER BY {is_proven} DESC, finished_at DESC LIMIT {_RUNS_LOOKED_AT}"
     ).fetchall()
     over: set[str] = set()
     failed: dict[str, list[datetime]] = {}

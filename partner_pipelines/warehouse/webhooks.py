@@ -95,7 +95,8 @@ def due_properties(database: DuckDBPyConnection, connection: str) -> dict[int, T
 
 def settle(database: DuckDBPyConnection) -> None:
     """What was asked since it became due is not due any more; news that waited for a property that came is applied."""
-    execute(database, sql("settle_due"), moments())
+    execute(database, sql("cap_due"), moments())
+    execute(database, sql("settle_due"))
     changed = execute(database, sql("settle_waiting")).fetchone()
     if changed is not None and changed[0]:
         note_change(database)
@@ -127,7 +128,7 @@ def mark_gap(database: DuckDBPyConnection, gap: Gap) -> int:
     execute(database, "INSERT INTO internal.webhook_gaps VALUES ($connection, $since, $until)")
     moment = now()
     active = [one.property_id for one in known_properties(database, gap.connection) if not is_frozen(one, moment)]
-    due = {"connection": gap.connection, "detail_since": gap.until or moment, "reason": WEBHOOK_GAP}
+    due = {"connection": gap.connection, "detail_since": min(gap.until or moment, moment), "reason": WEBHOOK_GAP}
     mark_due(database, ({**due, "property_id": property_id} for property_id in active))
     return len(active)
 

@@ -8,11 +8,13 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 
 import dagster as dg
 import pytest
 from dagster._core.utils import make_new_run_id
 
+from partner_pipelines import clock
 from partner_pipelines.defs.dead_runs import SENTENCE, mark_dead_runs
 from partner_pipelines.defs.home import open_instance
 from partner_pipelines.state.data_directory import DataDirectory
@@ -49,6 +51,15 @@ def test_a_run_that_somebody_runs_is_left_alone(instance: dg.DagsterInstance, da
     run = _started(instance)
     with run_lock(data.runs, run.run_id):
         assert mark_dead_runs(instance, data) == []
+    assert _status(instance, run.run_id) is dg.DagsterRunStatus.STARTED
+
+
+def test_a_run_that_has_just_begun_is_left_alone_by_who_began_before_the_clock_was_put_back(
+    instance: dg.DagsterInstance, data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _started(instance)
+    monkeypatch.setattr(clock, "_WALL_AT_START", clock._WALL_AT_START + timedelta(minutes=5))
+    assert mark_dead_runs(instance, data) == []
     assert _status(instance, run.run_id) is dg.DagsterRunStatus.STARTED
 
 

@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from partner_pipelines import clock
+from partner_pipelines.state.heartbeat import Heartbeat
+from partner_pipelines.state.stop import StopSignal
+from partner_pipelines.sync.drift import sample_drift
+from partner_pipelines.sync.house import open_house
+from partner_pipelines_tests.sync import webhooks
 from partner_pipelines_tests.sync.expected import differences, openmoove_tables, sandbox_tables
 from partner_pipelines_tests.sync.program import ALL_DUE, Program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 HOUR = timedelta(hours=1)
 
@@ -78,3 +84,61 @@ def test_a_unit_that_goes_after_the_clock_was_ahead_is_gone_with_the_second_list
     program.sandbox.change(resman={"units": {"delete": [gone]}})
     assert [program.sync("units").tables["resman.units"].deleted for _ in range(2)] == [0, 1]
     assert program.column("SELECT id FROM resman.units WHERE deleted_at IS NOT NULL") == [gone]
+
+
+def test_a_receiver_whose_clock_was_ahead_for_a_moment_costs_one_look_at_each_active_property(
+    program: Program, step: Callable[[timedelta], None]
+) -> None:
+    program.sync("properties")
+    program.data.webhooks.mkdir(exist_ok=True)
+    for ahead in (0, 24, 0):
+        step(HOUR * ahead)
+        Heartbeat(program.data.webhooks).beat(["openmoove"])
+    asked = []
+    for _ in range(3):
+        webhooks.apply(program)
+        asked.append(len(program.sync("properties").asked("detail")))
+    assert asked[0] > 0
+    assert asked[1:] == [0, 0]
+
+
+def test_what_became_due_by_a_clock_that_was_ahead_is_asked_once(
+    program: Program, step: Callable[[timedelta], None]
+) -> None:
+    program.sync("properties")
+    number = program.sandbox.rows("openmoove_properties")[0]["id"]
+    step(HOUR * 24)
+    webhooks.receive(program, webhooks.body(webhooks.UPDATED, number, clock.now()), at=clock.now())
+    webhooks.apply(program)
+    step(HOUR * 0)
+    asked = []
+    for _ in range(3):
+        webhooks.apply(program)
+        asked.append(program.sync("properties").asked("detail"))
+    assert asked == [[number], [], []]
+
+
+def test_nobody_listened_after_a_clock_that_was_ahead_and_that_is_a_gap(
+    tmp_path: Path, step: Callable[[timedelta], None]
+) -> None:
+    beats = Heartbeat(tmp_path)
+    step(HOUR * 2)
+    beats.beat(["openmoove"])
+    step(HOUR * 1.5)  # ninety minutes after a time that only seemed two hours later
+    beats.beat(["openmoove"])
+    beats.beat(["openmoove"])
+    (gap,) = beats.gaps()
+    assert gap.until is not None
+    assert gap.since <= gap.until <= clock.now()
+
+
+def test_a_sample_of_a_clock_that_was_ahead_keeps_no_later_one_away(
+    program: Program, step: Callable[[timedelta], None]
+) -> None:
+    program.sync("properties")
+    compared = []
+    for hours in (24 * 7, 48):
+        step(HOUR * hours)
+        with open_house(program.settings(), run_id="drift", stop=StopSignal()) as house:
+            compared.append(sum(sample_drift(house).compared.values()) > 0)
+    assert compared == [True, True]

@@ -42,8 +42,8 @@ def put_run(database: DuckDBPyConnection, minutes_ago: int, requests: list[str],
     failures = json.dumps({"resman.units": failed} if failed else {})
     asked = json.dumps(dict.fromkeys(requests, 1))
     database.execute(
-        f"INSERT INTO audit.runs SELECT uuid(), now() - INTERVAL {minutes_ago} MINUTE, "
-        f"now() - INTERVAL {minutes_ago} MINUTE, {not failed}, '{failures}', '{asked}', '{{}}'"
+        f"INSERT INTO audit.runs SELECT uuid(), now() - INTERVAL ({minutes_ago}) MINUTE, "
+        f"now() - INTERVAL ({minutes_ago}) MINUTE, {not failed}, '{failures}', '{asked}', '{{}}'"
     )
 
 
@@ -100,6 +100,13 @@ def test_a_connection_is_dead_after_three_runs_in_a_row(yard: Yard) -> None:
     assert (alert.incident, alert.audience) == ("dead:oak", "system_alert")
     assert "status 500" in alert.body
     assert told(yard, lambda db: put_run(db, 5, ["oak"], {})) == []
+
+
+def test_a_run_that_a_clock_ahead_has_stamped_says_nothing_of_those_after_it(yard: Yard) -> None:
+    assert told(yard, lambda db: put_run(db, -1440, ["oak"], {})) == []
+    broken = {"oak": "list_units at oak: status 500"}
+    found = [told(yard, lambda db, minutes=minutes: put_run(db, minutes, ["oak"], broken)) for minutes in (30, 20, 10)]
+    assert [[alert.incident for alert in alerts] for alerts in found] == [[], [], ["dead:oak"]]
 
 
 def test_dead_letters_and_a_damaged_trail_are_told(yard: Yard) -> None:

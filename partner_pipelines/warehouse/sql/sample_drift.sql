@@ -11,7 +11,7 @@ WHERE properties.connection = $connection
     AND NOT EXISTS (
         FROM audit.api_calls AS calls
         WHERE calls.connection = $connection AND calls.reason = $reason
-            AND calls.started_at > CAST($now AS TIMESTAMPTZ) - INTERVAL 23 HOUR
+            AND proven(calls.started_at, $latest) > CAST($now AS TIMESTAMPTZ) - INTERVAL 23 HOUR
     )
 ORDER BY random()
 LIMIT 10;
