@@ -50,7 +50,7 @@ def build_write(base_url: str, sending: Sending) -> Operation:
         _url(base_url, form, target),
         scope=form.kind if form.partner == "resman" else None,
         reason="write",
-        body=json.dumps(sending.payload, ensure_ascii=False).encode(),
+        body=json.dumps(sending.payload).encode(),  # escaped, so that there is no text that cannot be sent
         headers={"Idempotency-Key": f'"{sending.idempotency_key}"'},
         sent=sending.sent,
         max_body_bytes=MAX_ANSWER_BYTES,
