@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC
 
 import typer
@@ -14,11 +14,13 @@ from partner_pipelines.cli.push import COUNTED, opened
 from partner_pipelines.errors import UsageError
 from partner_pipelines.state.outbox import Outbox, Settled, State, Write
 from partner_pipelines.sync.house import House
+from partner_pipelines.sync.write_queue import PIECE
 from partner_pipelines.sync.write_table import show_writes
 from partner_pipelines.sync.writes import WritesReport, work_off
 
 _LISTED: tuple[State, ...] = ("queued", "sending", "unknown", "rejected")
 _OPEN_TO_WORD: tuple[State, ...] = ("unknown", "queued")
+_WAITING: tuple[State, ...] = ("queued",)
 _DONE: tuple[State, ...] = ("created", "updated", "unchanged")
 
 
@@ -66,6 +68,32 @@ def run_settle(ids: Sequence[int], *, created: bool, partner_id: str | None, dro
         show_writes(house)
         typer.echo(f"{len(writes):,} settled as {'there' if created else 'not sent'}; in the outbox now:")
         return _tell(house, WritesReport(), as_json=as_json)
+
+
+def run_drop_file(name: str, ids: Sequence[int], *, created: bool, dropped: bool, as_json: bool) -> bool:
+    """What still waits of one file is not sent. Raises UsageError."""
+    if created or ids or not dropped:
+        raise UsageError("--file goes with --dropped alone: it names what is not to be sent")
+    with opened() as house:
+        outbox = Outbox(house.data.outbox)
+        writes = [write for write in outbox.in_state("queued") if _is_of(write, name)]
+        if not writes:
+            raise UsageError(f"nothing of {name!r} waits: `outbox list` names what does, with the file that it is of")
+        for piece in _pieces(writes):
+            _journal(house, "settle", piece, "rejected")
+            outbox.settle([_said(write, None, created=False) for write in piece], only_from=_WAITING)
+        show_writes(house)
+        typer.echo(f"{len(writes):,} settled as not sent; in the outbox now:")
+        return _tell(house, WritesReport(), as_json=as_json)
+
+
+def _is_of(write: Write, name: str) -> bool:
+    """The label is the file's name, and the sender's reference after it."""
+    return write.label is not None and (write.label == name or write.label.startswith(f"{name}, "))
+
+
+def _pieces(writes: Sequence[Write]) -> Iterator[Sequence[Write]]:
+    return (writes[start : start + PIECE] for start in range(0, len(writes), PIECE))
 
 
 def _said(write: Write, partner_id: str | None, *, created: bool) -> Settled:

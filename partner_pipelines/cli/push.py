@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -78,8 +79,8 @@ def _push(house: House, drafting: Drafting, file: Path, *, settle: bool, as_json
         bad.add(line)
 
     try:
-        queued = queue_lines(house, drafting, read_lines(file), tell, _progress("queued"))
-        report = _work(house, outbox, queued)
+        queued = _queue(house, drafting, file, tell)
+        report = _work(house, outbox, queued, file)
         while settle and _is_uncertain(outbox, queued):
             house.stop.wait(1)
             work_off(house)
@@ -100,14 +101,38 @@ def _push(house: House, drafting: Drafting, file: Path, *, settle: bool, as_json
     return success
 
 
-def _work(house: House, outbox: Outbox, queued: QueueReport) -> WritesReport:
+def _queue(house: House, drafting: Drafting, file: Path, tell: Callable[[BadLine], None]) -> QueueReport:
+    """Queues. Whoever stops it hears how far it came."""
+    lines = 0
+    show = _progress("queued")
+
+    def told(count: int) -> None:
+        nonlocal lines
+        lines = count
+        show(count)
+
+    try:
+        return queue_lines(house, drafting, read_lines(file), tell, told)
+    except StoppedError:
+        _tell_what_waits(f"the good ones of the first {counted(lines, 'line')}", file)
+        raise
+
+
+def _work(house: House, outbox: Outbox, queued: QueueReport, file: Path) -> WritesReport:
     """Sends. Whoever stops it hears what waits, and for what."""
     try:
         return work_off(house, _progress_of_states())
     except StoppedError:
-        waits = states_of(outbox, queued.ids)["queued"]
-        typer.echo(f"{waits:,} of the file's lines wait in the outbox: the next push, or `sync`, sends them", err=True)
+        _tell_what_waits(counted(states_of(outbox, queued.ids)["queued"], "line"), file)
         raise
+
+
+def _tell_what_waits(what: str, file: Path) -> None:
+    typer.echo(
+        f"In the outbox: {what} of {file.name}. The next push, `sync` or `up` sends what waits; "
+        f"`partner-pipelines outbox settle --dropped --file {shlex.quote(file.name)}` takes it back.",
+        err=True,
+    )
 
 
 def _counts(outbox: Outbox, queued: QueueReport) -> dict[State, int]:

@@ -66,12 +66,18 @@ def settle(
         str | None, typer.Option(metavar="ID", help="With --created and one write: the partner's id of it.")
     ] = None,
     dropped: Annotated[bool, typer.Option("--dropped", help="These had no effect and shall not be sent.")] = False,
+    file: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --dropped: all that still waits of the file of this name.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Ask the partners about uncertain writes that have rested; or say what became of some of them."""
-    from partner_pipelines.cli.outbox import run_settle
+    from partner_pipelines.cli.outbox import run_drop_file, run_settle
 
-    success = run_settle(ids or [], created=created, partner_id=partner_id, dropped=dropped, as_json=as_json)
+    if file is not None:
+        success = run_drop_file(file, ids or [], created=created, dropped=dropped, as_json=as_json)
+    else:
+        success = run_settle(ids or [], created=created, partner_id=partner_id, dropped=dropped, as_json=as_json)
     end(success)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
+import shlex
+import signal
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +16,7 @@ import pytest
 
 from partner_pipelines.state.outbox import Outbox
 from partner_pipelines_tests.cli.in_process import said
-from partner_pipelines_tests.cli.program import Program, only_line
+from partner_pipelines_tests.cli.program import Program, only_line, wait_until
 from partner_pipelines_tests.cli.pushing import (
     COUNTED,
     EVERY_SCOPE,
@@ -280,3 +283,42 @@ sys.exit(status)""",
 def _many(number: int) -> dict[str, str]:
     email = f"many{number}@example.com" if number % 100 else "bad"
     return LEAD | {"email": email, "phone_number": f"(303) 555-{number % 10_000:04d}"}
+
+
+@pytest.mark.parametrize("stopped_at", ["while lines are queued", "while they are sent"])
+def test_who_stops_a_push_hears_what_waits_and_can_take_the_file_back(
+    pushing: Program, sandbox: SandboxProcess, stopped_at: str
+) -> None:
+    many = 200_000 if stopped_at == "while lines are queued" else 600
+    file = pushing.home / "wrong file.csv"
+    lines = (f"A,B,stop{number}@example.com\n" for number in range(many))
+    file.write_text("first_name,last_name,email\n" + "".join(lines))
+    other = pushing.home / "other.jsonl"
+    other.write_text(json.dumps(LEAD) + "\n")
+    sandbox.settings(latency_ms=300)
+    seen = sandbox.log()[-1]["n"] if sandbox.log() else 0
+    with pushing.started("push", "leads", str(file)) as push:
+        if many > 600:
+            wait_until(lambda: len(outbox(pushing).in_state("queued")) > 0, "lines are queued", 60)
+        else:
+            wait_until(lambda: posts(sandbox, seen) > 0, "lines are sent", 60)
+        push.send_signal(signal.SIGINT)
+        _, complaints = push.communicate(timeout=60)
+    assert push.returncode == 1
+    assert "Traceback" not in complaints
+    assert f"of {file.name}. The next push, `sync` or `up` sends what waits" in complaints
+    (command,) = re.findall(r"`partner-pipelines (outbox settle [^`]*)`", complaints)
+    sandbox.settings(latency_ms=0)
+    waiting = len(outbox(pushing).in_state("queued"))
+    assert 0 < waiting < many
+    taken_back = pushing.run(*shlex.split(command))
+    assert taken_back.returncode == 0, taken_back.stderr
+    assert taken_back.stdout.startswith(f"{waiting:,} settled as not sent")
+    assert outbox(pushing).in_state("queued") == []
+    sent = posts(sandbox, seen)
+    assert pushing.run("push", "leads", str(other)).returncode == 0
+    assert posts(sandbox, seen) - sent <= 1
+    again = pushing.run(*shlex.split(command))
+    assert again.returncode == 2
+    assert only_line(again).startswith("nothing of 'wrong file.csv' waits")
+    assert "--file goes with --dropped alone" in only_line(pushing.run("outbox", "settle", "--file", "x.csv"))
