@@ -20,14 +20,15 @@ _DELETE = "DELETE FROM person_values WHERE connection = ? AND kind = ? AND perso
 _FORGET_PERSON = "DELETE FROM erased_persons WHERE connection = ? AND kind = ? AND person_id = ?"
 
 Person = tuple[str, str, str]
+"""Connection, table, key: whose values the vault keeps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """What an erasure took away. `subject` is a keyed hash of the address."""
+    """What an erasure took away. `subject` is a keyed hash of the address, `persons` whose rows held it."""
 
     subject: str
-    persons: int
+    persons: frozenset[Person]
     values: int
     first_time: bool
 
@@ -86,12 +87,12 @@ class Erased:
         """Every value of every row that holds the address is gone, and the address is remembered as a hash."""
         subject = subject_of(address, self._key)
         first = self._database.execute("INSERT OR IGNORE INTO erased VALUES (?, ?)", (subject, moment)).rowcount > 0
-        persons = set(self._holders(normal_email(address)))
+        persons = frozenset(self._holders(normal_email(address)))
         values = 0
         for person in persons:
             values += self._database.execute(_DELETE, person).rowcount
             self._remember(person)
-        return Erasure(subject, len(persons), values, first)
+        return Erasure(subject, persons, values, first)
 
     def _holders(self, address: str) -> Iterator[Person]:
         # The whole vault is read: an address may stand in any case, and within the JSON of what nobody knew

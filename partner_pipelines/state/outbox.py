@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import sqlite3
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -38,10 +39,21 @@ from partner_pipelines.state.outbox_sql import (
     SENDING,
     SETTLE,
 )
-from partner_pipelines.state.outbox_writes import FINAL, OPEN, Action, Draft, LastWrite, Queued, Settled, State, Write
+from partner_pipelines.state.outbox_writes import (
+    FINAL,
+    OPEN,
+    Action,
+    Draft,
+    Item,
+    LastWrite,
+    Queued,
+    Settled,
+    State,
+    Write,
+)
 from partner_pipelines.state.process import boot_id, current_process
 
-__all__ = ["FINAL", "OPEN", "Action", "Draft", "LastWrite", "Outbox", "Queued", "Settled", "State", "Write"]
+__all__ = ["FINAL", "OPEN", "Action", "Draft", "Item", "LastWrite", "Outbox", "Queued", "Settled", "State", "Write"]
 
 
 class Outbox:
@@ -175,11 +187,11 @@ class Outbox:
             found = database.execute("SELECT connection, kind, state, count(*) FROM writes GROUP BY 1, 2, 3 ORDER BY 1")
             return {(row[0], row[1], row[2]): int(row[3]) for row in found}
 
-    def erase(self, address: str, *, dry_run: bool = False) -> int:
+    def erase(self, address: str, items: Collection[Item] = (), *, dry_run: bool = False) -> int:
         """No payload and no word of a partner's holds this e-mail address; how many writes lost theirs.
 
-        What waited is rejected: it is not sent. What was uncertain stays so, for a person. With `dry_run`: how many
-        would lose theirs.
+        Nor do those of writes of these items, which are the same person's. What waited is rejected: it is not sent.
+        What was uncertain stays so, for a person. With `dry_run`: how many would lose theirs.
         """
         if not outbox_exists(self._directory):
             return 0
@@ -187,7 +199,7 @@ class Outbox:
             database.execute("PRAGMA secure_delete = ON")
             found = database.execute(KEPT).fetchall()
             wanted = normal_email(address)
-            ids = [row["id"] for row in found if wanted in addresses_in(f"{row['payload']} {row['field_errors']}")]
+            ids = [row["id"] for row in found if _names(row, wanted, items)]
             if ids and not dry_run:
                 database.execute(ERASE, (next_revision(database), sortable(now()), json.dumps(ids)))
             return len(ids)
@@ -198,3 +210,10 @@ class Outbox:
             return 0
         with outbox_transaction(self._directory) as database:
             return database.execute(FORGET, (next_revision(database), sortable(before))).rowcount
+
+
+def _names(row: sqlite3.Row, address: str, items: Collection[Item]) -> bool:
+    """The write holds the address, or is one of these items'."""
+    if address in addresses_in(f"{row['payload']} {row['field_errors']}"):
+        return True
+    return any((row["connection"], row["kind"], row[name]) in items for name in ("target", "partner_id"))

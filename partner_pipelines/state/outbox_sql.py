@@ -51,7 +51,10 @@ FORGET = """
 UPDATE writes SET payload = NULL, field_errors = NULL, label = NULL, revision = ?
 WHERE state IN ('created', 'updated', 'unchanged', 'rejected') AND finished_at < ? AND payload IS NOT NULL
 """
-KEPT = "SELECT id, payload, field_errors FROM writes WHERE payload IS NOT NULL OR field_errors IS NOT NULL"
+KEPT = """
+SELECT id, connection, kind, target, partner_id, payload, field_errors FROM writes
+WHERE payload IS NOT NULL OR field_errors IS NOT NULL
+"""
 ERASE = """
 UPDATE writes SET
     payload = NULL, field_errors = NULL, label = NULL, revision = ?1, due = NULL,

@@ -11,6 +11,8 @@ State = Literal["queued", "sending", "created", "updated", "unchanged", "rejecte
 Action = Literal["create", "update"]
 FINAL: tuple[State, ...] = ("created", "updated", "unchanged", "rejected")
 OPEN: tuple[State, ...] = ("queued", "sending", "unknown")
+Item = tuple[str, str, str]
+"""A partner's item: connection, kind of write, the partner's id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,15 @@ from partner_pipelines.errors import UsageError
 from partner_pipelines.partners.writes.checks import RefusedValueError, email
 from partner_pipelines.state.addresses import addresses_in, normal_email
 from partner_pipelines.state.dead_letters import DeadLetter, DeadLetters
+from partner_pipelines.state.erased import Erasure
 from partner_pipelines.state.files import state_errors
-from partner_pipelines.state.outbox import Outbox
+from partner_pipelines.state.outbox import Item, Outbox
 from partner_pipelines.state.webhook_envelope import EnvelopeError, read_envelope
 from partner_pipelines.sync.erase_files import Cleared, clear_files
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.webhooks import apply_webhooks
 from partner_pipelines.warehouse.publish import publish
+from partner_pipelines.warehouse.tables import WRITTEN
 from partner_pipelines.warehouse.webhooks import end_dead_letters
 
 
@@ -45,15 +47,18 @@ def erase_person(house: House, address: str, *, dry_run: bool = False) -> tuple[
     nothing goes: the report says what would, as far as it does not wait in the webhook inbox still.
     Raises UsageError for what is no address, StateError.
     """
-    wanted = _normal(address)
+    wanted, outbox = _normal(address), Outbox(house.data.outbox)
+    # The outbox first: whose items the person's writes are, only the vault can tell
+    items = _items(house.vault.erase(wanted, dry_run=True))
+    writes = outbox.erase(wanted, items, dry_run=dry_run)
     erasure = house.vault.erase(wanted, dry_run=dry_run)
     if not dry_run:
         apply_webhooks(house)  # what waits: now the memory of the erased keeps it out
-    writes = Outbox(house.data.outbox).erase(wanted, dry_run=dry_run)
+        writes += outbox.erase(wanted, items)  # what was queued meanwhile
     letters = _drop_letters(house, wanted, dry_run=dry_run)
     files = clear_files(house.data.outbox, wanted, dry_run=dry_run)
     report = ErasureReport(
-        erasure.subject, erasure.persons, erasure.values, writes, letters, len(files), erasure.first_time
+        erasure.subject, len(erasure.persons), erasure.values, writes, letters, len(files), erasure.first_time
     )
     if not dry_run:
         house.journal("erasure", {**asdict(report), "at": now()})
@@ -72,6 +77,12 @@ def allow_again(house: House, address: str) -> str | None:
     house.journal("erasure_ended", {"subject": subject, "at": now()})
     house.vault.allow(wanted)
     return subject
+
+
+def _items(erasure: Erasure) -> frozenset[Item]:
+    """The person's rows as items that can be written."""
+    kinds = {table: kind for kind, table in WRITTEN.items()}
+    return frozenset((connection, kinds[table], key) for connection, table, key in erasure.persons if table in kinds)
 
 
 def _normal(address: str) -> str:

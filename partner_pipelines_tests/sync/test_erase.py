@@ -133,6 +133,19 @@ def _come_again(program: Program) -> None:
     program.sync("leads")
 
 
+def test_writes_of_the_persons_items_lose_what_they_say_though_they_name_no_address(program: Program) -> None:
+    program.sync()
+    alone = {"id": "LEAD_E1", "first_name": PERSON["alone"], "status": "lost"}
+    push(program, "leads", alone, {"id": "LEAD_E3", "first_name": "Another", "status": "lost"})
+    (canary,) = {leak.canary for leak in leaks(program) if leak.file.startswith("outbox/")}
+    assert canary == "alone"
+    assert erase(program).writes == 1
+    assert leaks(program) == []
+    payloads = [write.payload for write in outbox(program).find([1, 2])]
+    assert payloads[0] is None
+    assert payloads[1] is not None
+
+
 def test_a_dry_run_changes_nothing_and_says_what_an_erasure_takes(program: Program) -> None:
     fill(program)
     apply(program)  # what waits in the inbox is in nobody's count yet
