@@ -82,9 +82,9 @@ def find_items(database: DuckDBPyConnection, kind: str, wanted: Sequence[Wanted]
     values = [{name: getattr(one, name) for name in Wanted.__slots__} for one in wanted]
     text = _CLIENTS if kind == "clients" else _ITEMS
     found = database.execute(
-        text.replace("{wanted}", literal(json.dumps(values)))
-        .replace("{table}", quoted(WRITTEN[kind]))
+        text.replace("{table}", quoted(WRITTEN[kind]))
         .replace("{same}", _SAME.get(kind, "false"))
+        .replace("{wanted}", literal(json.dumps(values)))  # last: a value may hold what would be replaced
     ).fetchall()
     return {place: Item(str(partner_id), *map(json.loads, parts)) for place, partner_id, *parts in found}
 
