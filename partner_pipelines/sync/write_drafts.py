@@ -6,15 +6,19 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from partner_pipelines.errors import UsageError
-from partner_pipelines.partners.writes.forms import FORMS, Errors, Form
+from partner_pipelines.partners.writes.forms import FORMS, Errors, Form, Values
 from partner_pipelines.settings import Connection, Settings
 from partner_pipelines.state.outbox import Draft
 from partner_pipelines.state.tokenise import raw_json
 
 CONNECTION = "connection"
+NO_WORD = "Write it as text or as a whole number"
+_EXACT = 10**15
+"""Below it a floating-point number has all the digits of a whole one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,13 @@ class Drafting:
     def draft(self, line: Line) -> Draft | BadLine:
         """The write that the line asks for, or what is wrong with it."""
         form, values, meta = self.form, line.values, self.form.meta
-        target, reference = (_word(values.get(name)) if name in meta else None for name in ("id", "reference"))
-        payload, errors = form.check(values, is_update=target is not None)
-        connection = _word(values.get(CONNECTION)) or self._default
+        words, no_words = _words({name: values.get(name) for name in meta})
+        target, reference = words.get("id"), words.get("reference")
+        payload, errors = form.check(values, is_update="id" in words or "id" in no_words)
+        errors |= no_words
+        connection = words.get(CONNECTION) or self._default
         if connection is None:
-            errors[CONNECTION] = [f"Name one of {', '.join(sorted(self._connections))}"]
+            errors.setdefault(CONNECTION, [f"Name one of {', '.join(sorted(self._connections))}"])
         elif connection not in self._connections:
             errors[CONNECTION] = ["No such connection"]
         if errors or connection is None:
@@ -107,9 +113,30 @@ def _parts(line: Line, target: str | None, reference: str | None, natural: tuple
     return ("line", line.origin, str(line.number), content)
 
 
+def _words(values: Values) -> tuple[dict[str, str], Errors]:
+    """What a line says about itself, as text; and what cannot be said so. What is left out is in neither."""
+    words: dict[str, str] = {}
+    errors: Errors = {}
+    for name, value in values.items():
+        word = _word(value)
+        if word is None:
+            errors[name] = [NO_WORD]
+        elif word:
+            words[name] = word
+    return words, errors
+
+
 def _word(value: object) -> str | None:
-    text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
-    return text or None
+    """The value as text, 1001.0 as 1001 (so pandas writes whole numbers beside empty cells); None: it is no word."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
+    if not isinstance(value, int) and not (abs(value) < _EXACT and value == int(value)):
+        return None
+    return str(int(value))
 
 
 def _connections(settings: Settings, form: Form) -> Mapping[str, Connection]:
