@@ -132,11 +132,9 @@ def _word(value: object) -> str | None:
         return ""
     if isinstance(value, str):
         return value.strip()
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        return None
-    if not isinstance(value, int) and not (abs(value) < _EXACT and value == int(value)):
-        return None
-    return str(int(value))
+    if isinstance(value, float | Decimal) and abs(value) < _EXACT and value == int(value):
+        return str(int(value))
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _connections(settings: Settings, form: Form) -> Mapping[str, Connection]:
