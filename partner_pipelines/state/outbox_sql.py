@@ -29,7 +29,7 @@ UPDATE writes SET
 WHERE id = :id AND (:only_from IS NULL OR state IN (SELECT value FROM json_each(:only_from)))
 """
 BEFORE = """
-kind = ? AND connection = ? AND key = ? AND id < ? AND state IN ('created', 'updated', 'unchanged')
+kind = ? AND connection = ? AND key = ? AND id < ? AND state IN ('created', 'updated')
 ORDER BY id DESC LIMIT 1
 """
 DUE = "state = 'unknown' AND connection = ? AND due IS NOT NULL AND (boot <> ? OR due <= ?)"

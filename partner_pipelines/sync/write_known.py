@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from partner_pipelines.clock import latest_proof, now
 from partner_pipelines.errors import UsageError
 from partner_pipelines.models.fields import TokenForm
 from partner_pipelines.partners.writes.forms import FORMS, PROFESSIONAL_EMAILS, place_key
@@ -26,7 +27,7 @@ _SENT_ONLY = frozenset({"products", "notes"})
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An item that is there, as it was seen at `seen_at`.
+    """An item that is there, as it was seen at `seen_at`; None where no clock proves when that was.
 
     `differs`: the fields that are to be written and have another value there.
     """
@@ -54,7 +55,8 @@ def known_items(house: House, writes: Sequence[Draft | Write]) -> dict[int, Know
 
 def _seen_at(item: Item) -> datetime | None:
     text = item.row.get("fetched_at")
-    return None if text is None else datetime.fromisoformat(text)
+    seen_at = None if text is None else datetime.fromisoformat(text)
+    return seen_at if seen_at is not None and seen_at <= latest_proof(now()) else None
 
 
 def _wanted(tokeniser: Tokeniser, place: int, write: Draft | Write) -> Wanted | None:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from partner_pipelines.state.outbox import FINAL, Draft, Outbox, Queued, State
+from partner_pipelines.state.outbox import FINAL, Draft, Outbox, Queued, State, Write
 from partner_pipelines.state.outbox_files import make_places
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.write_drafts import BadLine, Drafting, Line
@@ -103,7 +103,7 @@ def _put(house: House, outbox: Outbox, drafts: Sequence[Draft]) -> list[Queued]:
     if not again:
         return queued
     # It was written before; what the partner has now may be another value
-    earlier = {write.id: write for write in outbox.find([queued[place].id for place in again])}
+    earlier = _with_effect(outbox, [queued[place].id for place in again])
     known = known_items(house, [drafts[place] for place in again])
     moved = [
         place
@@ -114,6 +114,13 @@ def _put(house: House, outbox: Outbox, drafts: Sequence[Draft]) -> list[Queued]:
         for place, one in zip(moved, outbox.put([drafts[place] for place in moved], range(len(moved))), strict=True):
             queued[place] = one
     return queued
+
+
+def _with_effect(outbox: Outbox, ids: Sequence[int]) -> dict[int, Write]:
+    """By write: it, or the last one before it of the same key, whichever the partner took."""
+    found = outbox.find(ids)
+    before = outbox.done_before([write for write in found if write.state == "unchanged"])
+    return before | {write.id: write for write in found if write.state != "unchanged"}
 
 
 def _pieces(lines: Iterable[Line | BadLine]) -> Iterator[list[Line | BadLine]]:

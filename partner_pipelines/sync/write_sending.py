@@ -122,8 +122,8 @@ class Sender:
 
 
 def newer(known: Known | None, before: Write | None) -> Known | None:
-    """What the warehouse knows, unless it was seen before the last write of the same item was done."""
-    if known is None or before is None or before.finished_at is None or before.state == "unchanged":
+    """What the warehouse knows, unless it was seen before the last write of the same item that had an effect."""
+    if known is None or before is None or before.finished_at is None:
         return known
     return known if known.seen_at is not None and known.seen_at > before.finished_at else None
 
