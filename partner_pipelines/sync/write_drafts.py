@@ -132,8 +132,9 @@ def _word(value: object) -> str | None:
         return ""
     if isinstance(value, str):
         return value.strip()
-    if isinstance(value, float | Decimal) and abs(value) < _EXACT and value == int(value):
-        return str(int(value))
+    if isinstance(value, float | Decimal):
+        number = Decimal(value)
+        return str(int(number)) if number.is_finite() and abs(number) < _EXACT and number == int(number) else None
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 

@@ -10,7 +10,7 @@ from contextlib import closing
 from partner_pipelines.partners.writes.forms import FORMS
 from partner_pipelines.state.outbox import FINAL, Draft, LastWrite, Outbox, State
 from partner_pipelines.sync.house import House
-from partner_pipelines.sync.write_known import Known, known_items
+from partner_pipelines.sync.write_known import Known, known_items, unseen
 
 
 class Forecast:
@@ -50,9 +50,11 @@ class Forecast:
 def _end(draft: Draft, known: Known | None, last: LastWrite | None) -> State:
     if known is not None and last is not None and last.finished_at is not None and not _is_newer(known, last):
         known = None  # what was written since is not in the warehouse yet
-    if last is not None and last.is_same and last.state != "rejected" and (known is None or not known.differs):
+    is_last = last is not None and last.is_same and last.state != "rejected"
+    differs = known is not None and bool(known.differs or (not is_last and unseen(draft, None)))
+    if last is not None and is_last and not differs:
         return "unchanged" if last.state in FINAL else last.state
-    if known is not None and not known.differs:
+    if known is not None and not differs:
         return "unchanged"
     if draft.target is not None:
         return "updated"

@@ -12,6 +12,7 @@ from partner_pipelines.clock import latest_proof, now
 from partner_pipelines.errors import UsageError
 from partner_pipelines.models.fields import TokenForm
 from partner_pipelines.partners.writes.forms import FORMS, PROFESSIONAL_EMAILS, place_key
+from partner_pipelines.state.addresses import normal_email
 from partner_pipelines.state.outbox import Draft, Write
 from partner_pipelines.state.tokenise import Place, Tokeniser, normal_phone
 from partner_pipelines.sync.house import House
@@ -21,8 +22,10 @@ from partner_pipelines.warehouse.writes import Item, Wanted, find_items
 
 _SELLERS = "openmoove.sellers"
 _PROPERTY_FIELDS = {"property_address": "address", "property_postcode": "postcode", "sale_method": "sale_method"}
-_SENT_ONLY = frozenset({"products", "notes"})
-"""What the partners' answers do not show: it cannot be compared."""
+PLACE = frozenset({"property_address", "property_postcode"})
+"""Of a client's key always: what is found by it, or has the same key, differs by its spelling alone."""
+SENT_ONLY = frozenset({"products", "notes"})
+"""What the partners' answers do not show: it is compared with our last write alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,22 @@ def known_items(house: House, writes: Sequence[Draft | Write]) -> dict[int, Know
         place: Known(item.partner_id, _seen_at(item), tuple(_differing(house, writes[place], item, values[place])))
         for place, item in found.items()
     }
+
+
+def unseen(write: Draft | Write, before: Write | None) -> tuple[str, ...]:
+    """The fields of a write that no answer shows, but for those that the last write of the same item carried as well.
+
+    Where the partner takes no update, only those to which that write gave another value: of others nobody can tell.
+    """
+    if before is not None and before.payload_hash == write.payload_hash:
+        return ()
+    carried = (before.payload if before is not None else None) or {}
+    has_update = FORMS[write.kind].has_update
+    return tuple(
+        name
+        for name, value in (write.payload or {}).items()
+        if name in SENT_ONLY and (has_update or name in carried) and carried.get(name) != value
+    )
 
 
 def _seen_at(item: Item) -> datetime | None:
@@ -111,7 +130,7 @@ def _plain(kind: str, item: Item, table: Table, kept: Mapping[str, str]) -> Mapp
 
 def _differing(house: House, write: Draft | Write, item: Item, values: Mapping[str, Any]) -> Iterable[str]:
     for name, value in (write.payload or {}).items():
-        if name in _SENT_ONLY:
+        if name in SENT_ONLY:
             continue
         if name in PROFESSIONAL_EMAILS:
             token = house.tokeniser.token(TokenForm.EMAIL, value, Place(write.connection, "", "GB", {}), "", name)
@@ -122,12 +141,12 @@ def _differing(house: House, write: Draft | Write, item: Item, values: Mapping[s
 
 
 def _same(name: str, wanted: Any, there: Any, kind: str) -> bool:
-    if there is None:
-        return False
+    if there is None or name in PLACE:
+        return there is not None  # a place is of the key: it was found by it
     if name in ("phone", "phone_number"):
         return bool(normal_phone(str(there), "GB" if kind == "clients" else "US") == wanted)
-    if name in ("email", "property_address", "property_postcode"):
-        return True  # the key: it was found by these
+    if name == "email":
+        return normal_email(str(there)) == normal_email(wanted)
     if isinstance(wanted, bool):
         return wanted is there
     if isinstance(wanted, int | float) and isinstance(there, int | float):

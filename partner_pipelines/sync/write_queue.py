@@ -108,7 +108,7 @@ def _put(house: House, outbox: Outbox, drafts: Sequence[Draft]) -> list[Queued]:
     moved = [
         place
         for number, place in enumerate(again)
-        if (found := newer(known.get(number), earlier.get(queued[place].id))) is not None and found.differs
+        if (found := newer(known.get(number), earlier.get(queued[place].id), drafts[place])) and found.differs
     ]
     if moved:
         for place, one in zip(moved, outbox.put([drafts[place] for place in moved], range(len(moved))), strict=True):

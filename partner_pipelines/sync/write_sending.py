@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from partner_pipelines.errors import (
     APIConnectionError,
@@ -18,10 +20,11 @@ from partner_pipelines.partners.resman.client import ResManClient
 from partner_pipelines.partners.writes.forms import FORMS
 from partner_pipelines.partners.writes.operations import Sending
 from partner_pipelines.settings import Connection, OpenMooveConnection, ResManConnection
-from partner_pipelines.state.outbox import Action, Outbox, Settled, State, Write
+from partner_pipelines.state.addresses import normal_email
+from partner_pipelines.state.outbox import Action, Draft, Outbox, Settled, State, Write
 from partner_pipelines.state.tokenise import raw_json
 from partner_pipelines.sync.house import House
-from partner_pipelines.sync.write_known import Known, known_items
+from partner_pipelines.sync.write_known import PLACE, Known, known_items, unseen
 
 HELD_SECONDS = 300.0
 """So long the sensor leaves a write alone that cannot be sent now (no scope, no answer); a command tries at once."""
@@ -65,7 +68,7 @@ class Sender:
             AuditUnavailableError, StoppedError: whether it was sent, the trail tells.
         """
         form, before = FORMS[write.kind], self._before.get(write.id)
-        known = newer(self._known.get(write.id), before)
+        known = newer(self._known.get(write.id), before, write)
         if write.payload is None:
             return Settled(write.id, "rejected", reason="its payload was erased before it was sent")
         there = known.partner_id if known else before.partner_id if before else None
@@ -121,11 +124,15 @@ class Sender:
         }
 
 
-def newer(known: Known | None, before: Write | None) -> Known | None:
-    """What the warehouse knows, unless it was seen before the last write of the same item that had an effect."""
-    if known is None or before is None or before.finished_at is None:
-        return known
-    return known if known.seen_at is not None and known.seen_at > before.finished_at else None
+def newer(known: Known | None, before: Write | None, write: Draft | Write) -> Known | None:
+    """What the warehouse knows, unless it was seen before the last write of the same item that had an effect.
+
+    What no answer shows differs too, unless that write carried it.
+    """
+    written_at = before.finished_at if before is not None else None
+    if known is None or (written_at is not None and (known.seen_at is None or known.seen_at <= written_at)):
+        return None
+    return replace(known, differs=(*known.differs, *unseen(write, before)))
 
 
 def _differing(before: Write, write: Write) -> tuple[str, ...]:
@@ -135,10 +142,14 @@ def _differing(before: Write, write: Write) -> tuple[str, ...]:
     if before.payload is None:
         return ("erased since",)
     earlier, values = before.payload, write.payload or {}
-    return tuple(name for name, value in values.items() if name not in _OF_THE_KEY and earlier.get(name) != value)
+    return tuple(name for name, value in values.items() if name not in PLACE and not _same(name, earlier, value))
 
 
-_OF_THE_KEY = frozenset({"email", "property_address", "property_postcode"})
+def _same(name: str, earlier: Mapping[str, Any], value: Any) -> bool:
+    there = earlier.get(name)
+    if name == "email" and there is not None:  # of the key where no id is
+        return normal_email(there) == normal_email(value)
+    return bool(there == value)
 
 
 def _had_no_effect(error: APIError) -> bool:
