@@ -7,10 +7,15 @@ A column's class decides where its value goes: `public` and `internal` values st
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+# Compared as they were written, whatever their offset: a naive bound costs nothing, an aware one a validator in Python
+PartnerTime = Annotated[datetime, Field(ge=datetime(1, 1, 3), le=datetime(9999, 12, 29))]  # noqa: DTZ001 - see above
+"""A partner's time that is a datetime in UTC and in any zone; what DuckDB could give back as text alone is none."""
 
 
 class Privacy(StrEnum):

@@ -5,12 +5,11 @@ List and detail of a property are two partial sources of one row: neither sets t
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from partner_pipelines.models.fields import PartnerRow, TokenForm, internal, key, personal, public
+from partner_pipelines.models.fields import PartnerRow, PartnerTime, TokenForm, internal, key, personal, public
 
 
 def _no_truth(value: object) -> object:
@@ -30,7 +29,7 @@ class ListedProperty(PartnerRow):
     postcode: str | None = public("The property's postcode")
     uprn: int | None = public("Unique Property Reference Number (Ordnance Survey)")
     sale_method: str | None = internal("standard, modern_auction, secure_sale; open text")
-    created_at: datetime | None = internal("When the property was put on OpenMoove")
+    created_at: PartnerTime | None = internal("When the property was put on OpenMoove")
 
 
 class Seller(PartnerRow):
@@ -76,8 +75,8 @@ class Milestone(PartnerRow):
     description: str | None = internal("The step in words")
     order: int | None = internal("Its place in the sale, from 1")
     completed: bool | None = internal("Done")
-    completed_at: datetime | None = internal("When it was done (a webhook calls it completed_date)")
-    due_date: datetime | None = internal("When it should be done")
+    completed_at: PartnerTime | None = internal("When it was done (a webhook calls it completed_date)")
+    due_date: PartnerTime | None = internal("When it should be done")
     is_overdue: bool | None = internal("OpenMoove's word at the time of the call; it ages", volatile=True)
     days_until_due: int | None = internal("OpenMoove's word at the time of the call; it ages", volatile=True)
     assigned_to: str | None = personal(TokenForm.RAW, "Who has to do it")

@@ -6,12 +6,12 @@ Ids are text; a number is taken as its digits, so that an id that changes type s
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from partner_pipelines.models.fields import PartnerRow, TokenForm, internal, key, personal, public
+from partner_pipelines.models.fields import PartnerRow, PartnerTime, TokenForm, internal, key, personal, public
 
 
 def _digits_as_text(value: object) -> object:
@@ -42,8 +42,8 @@ class Unit(PartnerRow):
     status: str | None = internal("ResMan's status: Available, Leased, Maintenance and others; open text")
     concessions: str | None = public("What is offered to new tenants")
     amenities: list[str] | None = public("What the unit has")
-    created_at: datetime | None = internal("When ResMan made the row")
-    updated_at: datetime | None = internal("When ResMan last changed it")
+    created_at: PartnerTime | None = internal("When ResMan made the row")
+    updated_at: PartnerTime | None = internal("When ResMan last changed it")
 
 
 class Lead(PartnerRow):
@@ -61,8 +61,8 @@ class Lead(PartnerRow):
     status: str | None = internal("new, contacted, qualified, tour_scheduled, application, leased, lost; open text")
     move_in_date: date | None = internal("When the lead wants to move in")
     budget: float | None = internal("What the lead would pay in US dollars a month")
-    created_at: datetime | None = internal("When the lead first made contact")
-    updated_at: datetime | None = internal("When ResMan last changed it")
+    created_at: PartnerTime | None = internal("When the lead first made contact")
+    updated_at: PartnerTime | None = internal("When ResMan last changed it")
 
 
 class Employee(PartnerRow):
@@ -80,8 +80,8 @@ class Employee(PartnerRow):
     hire_date: date | None = internal("First day of work")
     status: str | None = internal("ResMan's status; open text")
     active: bool | None = internal("Works there now")
-    created_at: datetime | None = internal("When ResMan made the row")
-    updated_at: datetime | None = internal("When ResMan last changed it")
+    created_at: PartnerTime | None = internal("When ResMan made the row")
+    updated_at: PartnerTime | None = internal("When ResMan last changed it")
 
 
 class Document(PartnerRow):
@@ -92,8 +92,8 @@ class Document(PartnerRow):
     document_type: str | None = internal("lease_packet, application, supporting (supporting_docs); open text")
     name: str | None = internal("The file's name")
     size_bytes: int | None = internal("The file's size in bytes")
-    created_at: datetime | None = internal("When it was filed")
-    updated_at: datetime | None = internal("When ResMan last changed it")
+    created_at: PartnerTime | None = internal("When it was filed")
+    updated_at: PartnerTime | None = internal("When ResMan last changed it")
 
 
 class Payment(PartnerRow):
@@ -105,8 +105,8 @@ class Payment(PartnerRow):
     amount: float | None = internal("The amount in US dollars")
     fee_type: str | None = internal("application_fee, admin_fee (admin), pet_fee (pet), deposit; open text")
     status: str | None = internal("ResMan's status, where it sends one; open text")
-    created_at: datetime | None = internal("When it was booked")
-    updated_at: datetime | None = internal("When ResMan last changed it")
+    created_at: PartnerTime | None = internal("When it was booked")
+    updated_at: PartnerTime | None = internal("When ResMan last changed it")
 
 
 class WorkOrder(PartnerRow):
@@ -121,6 +121,6 @@ class WorkOrder(PartnerRow):
     status: str | None = internal(
         "Submitted, Not Started, Scheduled, In Progress, On Hold, Completed, Cancelled; in ResMan's rows open, closed"
     )
-    created_at: datetime | None = internal("When it was submitted")
-    updated_at: datetime | None = internal("When ResMan last changed it")
-    closed_at: datetime | None = internal("When it was closed; null while it is open")
+    created_at: PartnerTime | None = internal("When it was submitted")
+    updated_at: PartnerTime | None = internal("When ResMan last changed it")
+    closed_at: PartnerTime | None = internal("When it was closed; null while it is open")

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from partner_pipelines.models.fields import PartnerTime
 from partner_pipelines.models.openmoove import OpenMooveId
 
 PROPERTY_EVENTS = ("property.created", "property.updated")
@@ -23,7 +24,7 @@ class WebhookBody(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     event: str
-    timestamp: datetime
+    timestamp: PartnerTime
     data: dict[str, Any]
 
     def __repr__(self) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from partner_pipelines.warehouse.connection import Warehouse
 from partner_pipelines_tests.sync.expected import differences, sandbox_tables
 from partner_pipelines_tests.sync.program import ALL_DUE, DETAILS_DUE, LIST_DUE, Program
 
@@ -95,6 +98,37 @@ def test_sales_that_are_long_done_are_left_alone(program: Program) -> None:
     again = program.sync("properties", env=ALL_DUE)
     assert set(range(1, 41)) - set(again.asked("detail")) == {1, 2}
     assert set(range(1, 41)) - set(again.asked("milestones")) == {1, 2}
+
+
+@pytest.mark.parametrize("stamp", ["9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+05:00"])
+def test_a_time_that_no_clock_can_show_is_a_rejected_row_and_stops_no_sync(program: Program, stamp: str) -> None:
+    set_all(program.sandbox, {})
+    program.sync("properties")
+    step = {"id": 1, "name": "Instruction", "order": 1, "completed": True, "completed_at": stamp}
+    detail = {"id": 1, "address": "1 Mill Lane", "milestones_count": 1, "completed_milestones": 1}
+    program.sandbox.fault("body", path="/properties/1/milestones/$", times=None, body=[step])
+    program.sandbox.fault("body", path="/properties/1/detail/$", times=None, body=detail)
+    for _ in range(2):
+        synced = program.sync("properties", env=ALL_DUE)
+        assert 1 in synced.asked("milestones")
+        assert synced.tables["openmoove.milestones"].rejected == 1
+        assert synced.tables["openmoove.milestones"].failed == {}
+    told = "SELECT DISTINCT field_errors->0->>'field' AS field FROM audit.rejected_records"
+    assert program.column(told) == ["completed_at"]
+
+
+def test_such_a_time_in_an_older_warehouse_stops_no_sync_and_freezes_no_sale(program: Program) -> None:
+    set_all(program.sandbox, {1: (40,), 2: (40,)})
+    program.sync("properties")
+    with Warehouse(program.data).writing() as database:
+        for property_id, stamp in ((1, "9999-12-31 23:59:59-05"), (2, "0001-01-01 00:00:00+05")):
+            database.execute(
+                f"UPDATE openmoove.milestones SET completed_at = '{stamp}' "
+                f"WHERE property_id = {property_id} AND completed"
+            )
+    again = program.sync("properties", env=ALL_DUE)
+    assert {1, 2} <= set(again.asked("detail"))
+    assert all(result.failed == {} for result in again.tables.values())
 
 
 def test_new_properties_are_read_first(program: Program) -> None:

@@ -133,6 +133,28 @@ def test_times_are_moments_wherever_they_were_written(sent: str) -> None:
     assert listed.created_at == datetime(2024, 1, 15, 10, tzinfo=UTC)
 
 
+def times_of(module: Any) -> list[tuple[type[PartnerRow], str]]:
+    models = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, PartnerRow)]
+    hints = [(model, name, hint) for model in models for name, hint in get_type_hints(model).items()]
+    return [(model, name) for model, name, hint in hints if hint == datetime | None]
+
+
+@pytest.mark.parametrize("sent", ["9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+05:00"])
+@pytest.mark.parametrize(
+    ("model", "field"), [pytest.param(*found, id=found[1]) for found in times_of(openmoove) + times_of(resman)]
+)
+def test_a_time_that_has_no_datetime_in_utc_is_refused(model: type[PartnerRow], field: str, sent: str) -> None:
+    known = {"id": 1, field: sent}
+    with pytest.raises(ValidationError) as raised:
+        model.model_validate(known)
+    assert [fault["loc"] for fault in raised.value.errors()] == [(field,)]
+
+
+def test_fields_that_are_times_are_found() -> None:
+    assert {name for _, name in times_of(openmoove)} == {"created_at", "completed_at", "due_date"}
+    assert {name for _, name in times_of(resman)} == {"created_at", "updated_at", "closed_at"}
+
+
 def test_a_team_may_have_roles_without_a_member_and_roles_that_no_document_names() -> None:
     detail = PropertyDetail.model_validate({"id": 1, "team": {"conveyancer": None, "drone_pilot": {"name": "A"}}})
     assert detail.team is not None

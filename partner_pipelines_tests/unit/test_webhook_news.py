@@ -61,6 +61,13 @@ def test_no_body_escapes_as_anything_but_a_webhook_error(body: bytes) -> None:
     assert reason in {None, "not_json", "not_an_event", "unknown_event", "no_property"}
 
 
+@pytest.mark.parametrize("stamp", ["9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59Z"])
+def test_an_event_whose_time_is_no_datetime_in_utc_is_none(stamp: str) -> None:
+    body = orjson.dumps({"event": EVENTS[0], "timestamp": stamp, "data": {"property_id": 1}})
+    with pytest.raises(WebhookError, match="not_an_event"):
+        decipher_webhook(body)
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

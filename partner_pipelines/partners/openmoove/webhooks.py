@@ -51,10 +51,7 @@ def decipher_told_milestone(event: WebhookEvent) -> Rows[Milestone]:
 
 
 def _utc(stamp: datetime) -> datetime:
-    try:
-        return (stamp if stamp.tzinfo is not None else stamp.replace(tzinfo=UTC)).astimezone(UTC)
-    except OverflowError:
-        raise WebhookError("not_an_event") from None
+    return (stamp if stamp.tzinfo is not None else stamp.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _property_id(data: Mapping[str, Any]) -> int:

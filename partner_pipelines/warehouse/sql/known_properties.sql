@@ -1,4 +1,5 @@
 -- One row per living property of a connection: what is known of it, for planning. Parameters: $connection, $latest.
+-- A completion outside of these years, which an older version has merged, is none: it would come as text, not as a time.
 -- Source: openmoove.properties, .milestones, .team_members; a part that went with a 404 after it was read is not known.
 SELECT
     properties.id,
@@ -9,7 +10,9 @@ FROM openmoove.properties AS properties
 LEFT JOIN (
     SELECT
         property_id, max(deleted_at) AS went_at,
-        max(completed_at) FILTER (completed AND deleted_at IS NULL) AS last_completed_at
+        max(completed_at) FILTER (
+            completed AND deleted_at IS NULL AND completed_at BETWEEN '0002-01-01 00:00:00+00' AND '9999-01-01 00:00:00+00'
+        ) AS last_completed_at
     FROM openmoove.milestones
     WHERE connection = $connection
     GROUP BY ALL
