@@ -6,12 +6,15 @@ A column's class decides where its value goes: `public` and `internal` values st
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 # Compared as they were written, whatever their offset: a naive bound costs nothing, an aware one a validator in Python
 PartnerTime = Annotated[datetime, Field(ge=datetime(1, 1, 3), le=datetime(9999, 12, 29))]  # noqa: DTZ001 - see above
@@ -50,6 +53,11 @@ class PartnerRow(BaseModel):
         for name, info in type(self).model_fields.items():
             if info.is_required():
                 yield name, getattr(self, name)
+
+
+def is_field_name(name: str) -> bool:
+    """Whether it reads like a field's name: anything else that stands in its place may be a person's address."""
+    return _FIELD_NAME.fullmatch(name) is not None
 
 
 def _field(privacy: Privacy, description: str, *, required: bool = False, **more: str | bool) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -11,13 +10,13 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from partner_pipelines.errors import APIResponseError, BodyTooLargeError, CallFacts
+from partner_pipelines.models.fields import is_field_name
 from partner_pipelines.partners.bodies import Body, TooManyValues
 
 Row = TypeVar("Row")
 
 LONGEST_KEY = 64
 MOST_FIELDS = 1_000
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ def describe(error: ValidationError) -> tuple[tuple[str, str], ...]:
 
 
 def _shown(part: int | str) -> str:
-    return str(part) if _NAME.fullmatch(str(part)) else "(no name)"
+    return str(part) if isinstance(part, int) or is_field_name(part) else "(no name)"
 
 
 def _digest(text: str) -> bytes:

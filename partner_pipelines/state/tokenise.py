@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from partner_pipelines.models.fields import TokenForm
+from partner_pipelines.models.fields import TokenForm, is_field_name
 from partner_pipelines.state.addresses import normal_email
 from partner_pipelines.state.vault_row import VaultRow
 
@@ -31,7 +31,6 @@ _TOKEN_DIGITS = 28  # 112 bits: no two values of a warehouse meet
 _PHONE_ORNAMENTS = str.maketrans("", "", " \t\u00a0-().[]/")
 # A trunk zero after the country code, as in +44 (0)7700…, needs the long way
 _E164 = re.compile(r"\+(?!440)[1-9][0-9]{6,14}")
-_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _NO_DIGITS = re.compile(r"[^0-9]")
 
 
@@ -103,24 +102,28 @@ class Tokeniser:
         """The token of a text as it came: a rejected row's JSON, an unknown field's value."""
         return self._keyed(TokenForm.RAW, raw)
 
+    def placed(self, extra: str, name: str, value: Any, within: str = "") -> tuple[str, str, Any]:
+        """The name that may be shown, the vault's field, the vault's value. A name that reads like none is hidden.
+
+        `within` stands before the name, where it comes from a part of what was sent.
+        """
+        whole = within + name
+        if not name or is_field_name(name):
+            return whole, f"{extra}.{whole}", value
+        token = self.raw_token(whole)
+        return token, f"{extra}{HIDDEN_NAME}{token}", {whole: value}
+
     def _tokenise_unknown(
         self, unknown: Mapping[str, Any], place: Place, person_id: str, as_of: datetime, kept: list[VaultRow]
     ) -> dict[str, str]:
         tokens: dict[str, str] = {}
         for name in sorted(unknown):
-            shown, field, value = self._placed(place.extra, name, unknown[name])
+            shown, field, value = self.placed(place.extra, name, unknown[name])
             raw = raw_json(value)
             kept.append(VaultRow(place.connection, place.kind, person_id, field, raw, as_of))
             # A flag (consent, opt-out) is no person's data, and of no use as a token
             tokens[shown] = raw if isinstance(value, bool) and shown == name else self.raw_token(raw)
         return tokens
-
-    def _placed(self, extra: str, name: str, value: Any) -> tuple[str, str, Any]:
-        """The name that may be shown, the vault's field, the vault's value. A name that reads like none is hidden."""
-        if not name or _FIELD_NAME.fullmatch(name):
-            return name, f"{extra}.{name}", value
-        token = self.raw_token(name)
-        return token, f"{extra}{HIDDEN_NAME}{token}", {name: value}
 
     def _make(self, form: TokenForm, text: str) -> str:
         message = f"{form}\0{text}".encode("utf-8", "surrogatepass")

@@ -24,6 +24,7 @@ from partner_pipelines.sync.webhook_secrets import accepted_secrets
 from partner_pipelines.warehouse.webhooks import DELIVERIES
 
 _NAMES_KEPT = 500
+_PARTS = ("data", "milestone")
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -114,10 +115,12 @@ class Reader:
     ) -> tuple[dict[str, str], tuple[VaultRow, ...]]:
         tokens: dict[str, str] = {}
         kept: list[VaultRow] = []
-        for name, value in _bounded(event.extra if event is not None else {}):
-            raw = raw_json(value)
-            kept.append(VaultRow(connection, DELIVERIES, delivery_id, f"extra.{name}", raw, as_of))
-            tokens[name] = self._house.tokeniser.raw_token(raw)
+        tokeniser = self._house.tokeniser
+        for within, name, value in _bounded(event.extra if event is not None else {}):
+            shown, place, held = tokeniser.placed("extra", name, value, within)
+            raw = raw_json(held)
+            kept.append(VaultRow(connection, DELIVERIES, delivery_id, place, raw, as_of))
+            tokens[shown] = tokeniser.raw_token(raw)
         return tokens, tuple(kept)
 
     def _hash(self, *parts: str) -> str:
@@ -125,12 +128,14 @@ class Reader:
         return hashlib.blake2b(text, key=self._key, digest_size=16).hexdigest()
 
 
-def _bounded(extra: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """Each name with its value; of a hostile number of names the last ones together."""
+def _bounded(extra: Mapping[str, Any]) -> Iterable[tuple[str, str, Any]]:
+    """Each field: the part of the body that it stands in, its name, its value; of a hostile number the last as one."""
     names = sorted(extra)
-    yield from ((name, extra[name]) for name in names[:_NAMES_KEPT])
+    for place in names[:_NAMES_KEPT]:
+        part, dot, name = place.partition(".")
+        yield (part + dot, name, extra[place]) if dot and part in _PARTS else ("", place, extra[place])
     if len(names) > _NAMES_KEPT:
-        yield "(more)", {name: extra[name] for name in names[_NAMES_KEPT:]}
+        yield "(more)", "", {name: extra[name] for name in names[_NAMES_KEPT:]}
 
 
 def archived(letter: Letter, state: str) -> dict[str, Any]:

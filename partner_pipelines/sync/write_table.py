@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from partner_pipelines.models.fields import is_field_name
 from partner_pipelines.partners.writes.forms import FORMS
 from partner_pipelines.state.outbox import Outbox, Write
 from partner_pipelines.sync.house import House
@@ -38,7 +39,7 @@ def _row(write: Write) -> Mapping[str, Any]:
         "action": write.action,
         "partner_id": write.partner_id,
         "reason": write.reason,
-        "fields": sorted(write.field_errors or ()) or None,
+        "fields": sorted(filter(is_field_name, write.field_errors or ())) or None,
         "source": write.source,
         "line": write.line,
         "attempts": write.attempts,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -320,6 +321,32 @@ def test_what_a_payload_carries_beyond_is_resolved_for_those_who_may_read_it(syn
     with synced.published(full=True) as query:
         (row,) = query("SELECT extra FROM audit.webhook_deliveries")
     assert json.loads(row["extra"]) == {"data.note": {"who": "Ada Canary"}}
+
+
+def test_a_name_that_reads_like_no_fields_name_hides_behind_a_token_and_comes_back_for_those_who_may(
+    synced: Program,
+) -> None:
+    step = _open_milestone(synced)
+    names = ("ada.canary@example.com", "Ada Canary, 07700 900123", "07700900123", "ada.canary")
+    more: dict[str, Any] = {name: {"role": "buyer"} for name in names}
+    content = json.loads(_completed(step, datetime.now(UTC) + timedelta(seconds=2), **more, colour="red"))
+    content["data"] |= more | {"note": 1, "": 2}
+    content |= {"ada.top@example.com": True, "version": 3}
+    receive(synced, json.dumps(content).encode(), at=datetime.now(UTC) + LATER)
+    apply(synced)
+    texts = {*names, "ada.top@example.com"}
+    assert places_of(texts, texts_of_published(synced)) == []
+    (archive,) = (synced.data.webhooks / "archive").rglob("*.gz")
+    archived = gzip.decompress(archive.read_bytes()).decode()
+    assert [text for text in texts if text in archived] == []
+    (row,) = deliveries(synced)
+    shown = {name for name in json.loads(row["extra"]) if not re.fullmatch(r"raw_[0-9a-f]{28}", name)}
+    assert shown == {"data.note", "data.", "milestone.colour", "version"}
+    with synced.published(full=True) as query:
+        (full,) = query("SELECT extra FROM audit.webhook_deliveries")
+    expected = {f"{place}.{name}": value for place in ("data", "milestone") for name, value in more.items()}
+    others = {"data.note": 1, "data.": 2, "milestone.colour": "red", "ada.top@example.com": True, "version": 3}
+    assert json.loads(full["extra"]) == expected | others
 
 
 def test_an_event_that_happens_after_its_time_has_no_seconds_to_count(synced: Program) -> None:

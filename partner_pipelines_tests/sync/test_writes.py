@@ -143,6 +143,16 @@ def test_the_partners_refusal_is_kept_field_by_field_in_either_of_its_shapes(pro
     assert "no-such-product" not in row["reason"]
 
 
+def test_a_refused_name_that_reads_like_no_fields_name_stays_in_the_outbox(program: Program) -> None:
+    words = ["is registered already"]
+    names = ("ada.refused@example.com", "07700900123", "Ada Refused", "email", "non_field_errors", "move-in", "unit2")
+    program.sandbox.fault("status", method="POST", path=LEADS, times=1, status=400, body=dict.fromkeys(names, words))
+    (write,) = push(program, "leads", lead("Refused")).writes
+    assert set(write.field_errors or {}) == set(names)
+    (row,) = program.query("SELECT state, fields FROM audit.writes")
+    assert row == {"state": "rejected", "fields": ["email", "move-in", "non_field_errors", "unit2"]}
+
+
 def test_our_words_are_the_partners_words(program: Program) -> None:
     """Each row of OpenMoove's table: what we refuse before the wire, the sandbox refuses in the same words."""
     headers = {"X-API-KEY": program.sandbox.env["OPENMOOVE_API_KEY"], "Content-Type": "application/json"}

@@ -114,6 +114,12 @@ def test_a_rejected_row_shows_its_content_to_nobody_who_prints_it() -> None:
     assert CANARY not in str(rows.rejected[0].errors)
 
 
+@pytest.mark.parametrize("name", [CANARY, "07700900123", "Jane Doe", "+447700900123"])
+def test_what_stands_where_a_name_should_and_is_none_is_in_no_fault(name: str) -> None:
+    (bad,) = validate_rows(DETAIL, [{"id": 1, "team": {name: {"id": "x"}}}]).rejected
+    assert bad.errors == (("team.(no name).id", "int_parsing"),)
+
+
 def test_what_the_model_does_not_know_is_kept() -> None:
     row = validate_rows(UNIT, [{"id": "U1", "pets": {"cats": 2}}]).items[0]
     assert row.model_extra == {"pets": {"cats": 2}}
