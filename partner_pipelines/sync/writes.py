@@ -26,7 +26,7 @@ from partner_pipelines.sync.write_sending import HELD_SECONDS, HoldError, Sender
 from partner_pipelines.sync.write_settling import recover_abandoned, settle_by_trail, settle_unknown
 
 AT_ONCE = 20
-"""How many writes a thread claims at once: each claim costs two syncs of the disk."""
+"""How many writes a thread claims at once: each claim costs five syncs of the disk."""
 MOST_UNCERTAIN = 50
 """So many writes in a row without an answer, and a connection gets no more: what is uncertain has to be asked about."""
 _MOST_THREADS = 8
