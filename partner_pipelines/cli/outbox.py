@@ -115,7 +115,7 @@ def run_resend(ids: Sequence[int], *, as_json: bool) -> bool:
         if erased:
             raise UsageError(f"write {erased[0]} was erased after PARTNER_OUTBOX_KEEP_DAYS: push it anew")
         _journal(house, "resend", writes, "queued")
-        outbox.settle([Settled(write.id, "queued") for write in writes], only_from=("unknown", "rejected"))
+        outbox.settle([Settled(write.id, "queued") for write in writes], seen=writes)
         return _work(house, as_json=as_json)
 
 

@@ -23,7 +23,7 @@ from partner_pipelines.state.outbox_rows import (
     last_write,
     put_draft,
     select_writes,
-    settlement,
+    settle_one,
     sortable,
 )
 from partner_pipelines.state.outbox_sql import (
@@ -37,7 +37,6 @@ from partner_pipelines.state.outbox_sql import (
     LAST,
     RESTED,
     SENDING,
-    SETTLE,
 )
 from partner_pipelines.state.outbox_writes import (
     FINAL,
@@ -101,17 +100,29 @@ class Outbox:
                 database, "id IN (SELECT value FROM json_each(?))", json.dumps([row["id"] for row in rows])
             )
 
-    def settle(self, settled: Collection[Settled], only_from: Collection[State] | None = None) -> None:
-        """What became of claimed or unknown writes; with `only_from`, of those still in one of these states."""
+    def settle(
+        self,
+        settled: Collection[Settled],
+        only_from: Collection[State] | None = None,
+        seen: Collection[Write] | None = None,
+    ) -> list[Settled]:
+        """What became of writes; those that were settled.
+
+        `only_from`: no write that is in another state by now. `seen`: the writes as they were read; none that somebody
+        else has settled or claimed since, for what was found out about them is overtaken then.
+        """
         if not settled:
-            return
+            return []
+        as_seen = None if seen is None else {write.id: write for write in seen}
         with outbox_transaction(self._directory) as database:
             revision = next_revision(database)
-            for one in settled:
-                database.execute(SETTLE, settlement(one, revision, only_from))
+            return [one for one in settled if settle_one(database, one, revision, only_from, as_seen)]
 
     def abandoned(self) -> list[Write]:
-        """Writes that were being sent by processes that are dead; they are this process's now."""
+        """Writes that were being sent by processes that are dead; they are this process's now.
+
+        After a reboot others may find them too, for the boot of the claim stays: it says what the trail may have lost.
+        """
         if not outbox_exists(self._directory):
             return []
         with outbox_transaction(self._directory) as database:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from partner_pipelines.clock import now
-from partner_pipelines.state.outbox_sql import INSERT, LAST
+from partner_pipelines.state.outbox_sql import INSERT, LAST, SETTLE
 from partner_pipelines.state.outbox_writes import FINAL, Draft, LastWrite, Queued, Settled, State, Write
 from partner_pipelines.state.process import ProcessIdentity, boot_id, seconds_since_boot
 
@@ -46,8 +46,22 @@ def last_write(row: sqlite3.Row, draft: Draft) -> LastWrite:
     return LastWrite(row["state"], row["payload_hash"] == draft.payload_hash, _time(row["finished_at"]))
 
 
-def settlement(one: Settled, revision: int, only_from: Collection[State] | None) -> dict[str, Any]:
-    """The parameters of SETTLE."""
+def settle_one(
+    database: sqlite3.Connection,
+    one: Settled,
+    revision: int,
+    only_from: Collection[State] | None,
+    seen: Mapping[int, Write] | None,
+) -> bool:
+    """Whether the write was settled. `seen`: only in the state and the attempt in which it was read."""
+    values = _settlement(one, revision)
+    values["only_from"] = None if only_from is None else json.dumps(list(only_from))
+    values["seen_state"] = None if seen is None else seen[one.id].state
+    values["seen_operations"] = None if seen is None else json.dumps(list(seen[one.id].operation_ids))
+    return database.execute(SETTLE, values).rowcount > 0
+
+
+def _settlement(one: Settled, revision: int) -> dict[str, Any]:
     errors = None if one.field_errors is None else json.dumps({name: list(v) for name, v in one.field_errors.items()})
     return {
         "id": one.id,
@@ -63,7 +77,6 @@ def settlement(one: Settled, revision: int, only_from: Collection[State] | None)
         "is_final": one.state in FINAL,
         "at": sortable(now()),
         "revision": revision,
-        "only_from": None if only_from is None else json.dumps(list(only_from)),
     }
 
 

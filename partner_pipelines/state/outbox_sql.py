@@ -27,6 +27,7 @@ UPDATE writes SET
     finished_at = iif(:is_final, :at, NULL),
     pid = NULL, started = NULL, namespace = NULL, revision = :revision
 WHERE id = :id AND (:only_from IS NULL OR state IN (SELECT value FROM json_each(:only_from)))
+AND (:seen_state IS NULL OR (state = :seen_state AND operation_ids = :seen_operations))
 """
 BEFORE = """
 kind = ? AND connection = ? AND key = ? AND id < ? AND state IN ('created', 'updated')

@@ -30,12 +30,11 @@ def push_named(house: House, kind: str, file: str, outbox_ids: Sequence[int]) ->
         report = take_file(house, kind, place / file, "job")
         ids, rejected, unchanged = list(report.ids), report.rejected, report.unchanged
     else:
-        ids = [
-            write.id for write in outbox.find(outbox_ids) if write.state in ("unknown", "rejected") and write.payload
-        ]
+        writes = [write for write in outbox.find(outbox_ids) if write.state in ("unknown", "rejected")]
+        ids = [write.id for write in writes if write.payload]
         if len(ids) != len(set(outbox_ids)):
             raise UsageError("of these writes some are not there, done, on their way, or erased: `outbox list`")
-        outbox.settle([Settled(outbox_id, "queued") for outbox_id in ids])
+        outbox.settle([Settled(outbox_id, "queued") for outbox_id in ids], seen=writes)
     work_off(house)
     show_writes(house)
     states = dict(states_of(outbox, ids))

@@ -41,7 +41,7 @@ def settle_by_trail(house: House, outbox: Outbox, writes: Sequence[Write]) -> No
     since = min(write.queued_at for write in writes).timestamp()
     attempts = last_attempts(house.data.segments, [write.operation_id for write in writes], since)
     rest = house.settings.settle_seconds
-    outbox.settle([_by_trail(write, attempts.get(write.operation_id), rest) for write in writes])
+    outbox.settle([_by_trail(write, attempts.get(write.operation_id), rest) for write in writes], seen=writes)
 
 
 def _by_trail(write: Write, attempt: Attempted | None, rest_seconds: float) -> Settled:
@@ -68,7 +68,7 @@ def settle_unknown(house: House, outbox: Outbox, connection: Connection, count: 
     due = outbox.due_unknown(connection.name)
     changes = [write for write in due if write.action == "update" or write.target is not None]
     # To set the same values again has one effect
-    outbox.settle([Settled(write.id, "queued") for write in changes])
+    outbox.settle([Settled(write.id, "queued") for write in changes], seen=changes)
     by_kind: dict[str, list[Write]] = {}
     for write in due:
         if write not in changes and write.payload is not None:
@@ -76,8 +76,8 @@ def settle_unknown(house: House, outbox: Outbox, connection: Connection, count: 
     for kind, writes in by_kind.items():
         found = _look(house, connection, kind, writes)
         settled = [_settled(write, found.get(write.id), house.settings.settle_seconds) for write in writes]
-        outbox.settle(settled)
-        count(one.state for one in settled)
+        # Who looked at the same time may have been faster, and have sent it again by now
+        count(one.state for one in outbox.settle(settled, seen=writes))
 
 
 def _settled(write: Write, partner_id: str | None, rest_seconds: float) -> Settled:

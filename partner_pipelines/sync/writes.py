@@ -138,7 +138,7 @@ class _Turn:
             self._ended = True
             raise
         finally:
-            self._outbox.settle([*settled, *(Settled(write.id, "queued") for write in left)])
+            self._outbox.settle([*settled, *(Settled(write.id, "queued") for write in left)], seen=claimed)
             if begun is not None:  # its end is the trail's to tell
                 settle_by_trail(self._house, self._outbox, [begun])
             self._count(one.state for one in settled)

@@ -135,6 +135,29 @@ def test_four_processes_send_each_write_once(tmp_path: Path) -> None:
     assert states(outbox) == {"created": 200}
 
 
+def test_what_somebody_else_has_settled_or_claimed_since_it_was_read_is_not_settled(outbox: Outbox) -> None:
+    (queued,) = outbox.put([draft("a")])
+    (first,) = outbox.claim("resman", KINDS, 1)
+    resent = [Settled(queued.id, "queued")]
+    assert outbox.settle([Settled(first.id, "unknown", "create", rest_seconds=0)], seen=[first]) != []
+    seen = outbox.due_unknown("resman")
+    assert outbox.settle(resent, seen=seen) == resent
+    assert outbox.settle(resent, seen=seen) == [], "it is queued already"
+    (second,) = outbox.claim("resman", KINDS, 1)
+    assert outbox.settle([Settled(queued.id, "created", "create", "LEAD_1")], seen=[first]) == [], "another attempt"
+    outbox.settle([Settled(queued.id, "unknown", "create", rest_seconds=0)], seen=[second])
+    assert outbox.settle(resent, seen=seen) == [], "uncertain again, but of another attempt"
+    assert states(outbox) == {"unknown": 1}
+
+
+def test_a_write_that_is_erased_while_it_is_sent_is_settled_all_the_same(outbox: Outbox) -> None:
+    outbox.put([draft("gone")])
+    (sent,) = outbox.claim("resman", KINDS, 1)
+    assert outbox.erase("gone@example.com") == 1
+    assert len(outbox.settle([Settled(sent.id, "created", "create", "LEAD_1")], seen=[sent])) == 1
+    assert states(outbox) == {"created": 1}
+
+
 def test_an_uncertain_write_rests_by_a_clock_that_nobody_can_step(outbox: Outbox) -> None:
     (queued,) = outbox.put([draft("a")])
     outbox.claim("resman", KINDS, 1)

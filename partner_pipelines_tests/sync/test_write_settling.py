@@ -1,0 +1,138 @@
+"""Uncertain writes are settled once, however many look at them, and whoever was killed, stopped or forgotten before."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from partner_pipelines.state.outbox import Write
+from partner_pipelines.state.outbox_file import FILE
+from partner_pipelines.state.stop import StopSignal
+from partner_pipelines.sync.house import open_house
+from partner_pipelines.sync.write_settling import settle_by_trail
+from partner_pipelines.sync.writes import work_off
+from partner_pipelines_tests.sandbox_process import SandboxProcess, wait_until
+from partner_pipelines_tests.sync.program import Program
+from partner_pipelines_tests.sync.writing import lead, outbox, push, work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+AT_ONCE = {"PARTNER_SETTLE_SECONDS": "0"}
+LEADS = r"/api/leads$"
+DEADLINE_SECONDS = 60
+LONG_SECONDS = 20.0
+"""So long an answer takes that a process is to be stopped or killed before."""
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[SandboxProcess]:
+    with SandboxProcess.silent("--properties", "3") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def program(shared: SandboxProcess, data_dir: Path) -> Iterator[Program]:
+    with shared.lent() as sandbox:
+        yield Program(sandbox, data_dir)
+
+
+def there(program: Program, name: str, collection: str = "resman_leads") -> list[str]:
+    """The ids of the partner's rows with this last name."""
+    return [row["id"] for row in program.sandbox.rows(collection) if row.get("last_name") == name]
+
+
+def one(program: Program) -> Write:
+    """The only write."""
+    (write,) = outbox(program).find([1])
+    return write
+
+
+@contextmanager
+def command(program: Program, *words: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that is under way; killed at the end."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "partner_pipelines", *words],
+        env={**program.variables, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def met_a_fault(program: Program, since: int) -> bool:
+    """Whether a request after this one has met a fault."""
+    return any(entry["fault"] is not None for entry in program.sandbox.log(since))
+
+
+def kill_while_sending(program: Program, row: dict[str, Any]) -> None:
+    """A push of this lead is killed after it had its effect, before the answer came."""
+    program.sandbox.fault("drop_after_effect", method="POST", path=LEADS, seconds=LONG_SECONDS)
+    file = program.data.root.parent / "killed.jsonl"
+    file.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    with command(program, "push", "leads", str(file), **AT_ONCE) as pushing:
+        wait_until(lambda: there(program, row["last_name"]), DEADLINE_SECONDS)
+        pushing.kill()
+        pushing.wait(DEADLINE_SECONDS)
+
+
+def change(program: Program, sql: str, *values: object) -> None:
+    """The outbox's file as it would be if something else had happened."""
+    with sqlite3.connect(program.data.outbox / FILE) as database:
+        database.execute(sql, values)
+
+
+def test_of_two_that_look_for_a_write_the_slower_one_does_not_queue_it_again(program: Program) -> None:
+    program.sandbox.fault("drop_before_effect", method="POST", path=LEADS)
+    push(program, "leads", lead("Double"), **AT_ONCE)
+    work(program, **AT_ONCE)
+    assert (one(program).state, one(program).looks) == ("unknown", 1)
+    since = program.last_request()
+    program.sandbox.fault("drip", method="GET", path=LEADS, seconds=LONG_SECONDS / 4)
+    with command(program, "outbox", "settle", **AT_ONCE) as slow:
+        wait_until(lambda: met_a_fault(program, since), DEADLINE_SECONDS)
+        slow.send_signal(signal.SIGSTOP)
+        work(program, **AT_ONCE)
+        assert (one(program).state, len(there(program, "Double"))) == ("created", 1)
+        slow.send_signal(signal.SIGCONT)
+        said, _ = slow.communicate(timeout=DEADLINE_SECONDS)
+    assert slow.returncode == 0, said
+    assert (one(program).state, len(one(program).operation_ids)) == ("created", 2)
+    assert len(there(program, "Double")) == 1
+
+
+def test_after_a_reboot_two_that_find_the_same_abandoned_write_send_it_once(program: Program) -> None:
+    nobody = {"first_name": "Ada", "last_name": "Rebooted", "property_id": "PROP_001"}  # the partner cannot be asked
+    program.sandbox.fault("status", method="POST", path=LEADS, status=429, headers={"retry-after": "30"})
+    file = program.data.root.parent / "one.jsonl"
+    file.write_text(json.dumps(nobody) + "\n", encoding="utf-8")
+    with command(program, "push", "leads", str(file)) as pushing:
+        wait_until(lambda: any(record.get("status") == 429 for record in program.trail()), DEADLINE_SECONDS)
+        pushing.kill()
+        pushing.wait(DEADLINE_SECONDS)
+    change(program, "UPDATE writes SET boot = 'the boot before'")
+    settings, box = program.settings(), outbox(program)
+    with (
+        open_house(settings, run_id=None, stop=StopSignal()) as first,
+        open_house(settings, run_id=None, stop=StopSignal()) as second,
+    ):
+        found_by_first, found_by_second = box.abandoned(), box.abandoned()
+        settle_by_trail(first, box, found_by_first)
+        work_off(first)
+        assert one(program).state == "created"
+        settle_by_trail(second, box, found_by_second)
+        work_off(second)
+    assert one(program).state == "created"
+    assert len(there(program, "Rebooted")) == 1
