@@ -38,8 +38,7 @@ def settle_by_trail(house: House, outbox: Outbox, writes: Sequence[Write]) -> No
     """Each of these claimed writes has the state that the trail proves. Raises StateError."""
     if not writes:
         return
-    since = min(write.queued_at for write in writes).timestamp()
-    attempts = last_attempts(house.data.segments, [write.operation_id for write in writes], since)
+    attempts = last_attempts(house.data.segments, [write.operation_id for write in writes])
     rest = house.settings.settle_seconds
     outbox.settle([_by_trail(write, attempts.get(write.operation_id), rest) for write in writes], seen=writes)
 

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -136,3 +137,12 @@ def test_after_a_reboot_two_that_find_the_same_abandoned_write_send_it_once(prog
         work_off(second)
     assert one(program).state == "created"
     assert len(there(program, "Rebooted")) == 1
+
+
+def test_a_clock_that_was_ahead_when_the_write_was_queued_hides_nothing_that_left(program: Program) -> None:
+    kill_while_sending(program, {"first_name": "Ada", "last_name": "Ahead", "property_id": "PROP_001"})
+    later = datetime.now(UTC) + timedelta(hours=2)
+    change(program, "UPDATE writes SET queued_at = ?", later.isoformat(timespec="microseconds"))
+    work(program, **AT_ONCE)
+    assert one(program).state == "unknown", "it is a person's: the partner cannot be asked about it"
+    assert len(there(program, "Ahead")) == 1
