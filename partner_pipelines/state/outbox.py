@@ -28,6 +28,7 @@ from partner_pipelines.state.outbox_rows import (
 )
 from partner_pipelines.state.outbox_sql import (
     BEFORE,
+    CHANGED,
     CLAIM,
     DUE,
     ERASE,
@@ -35,6 +36,7 @@ from partner_pipelines.state.outbox_sql import (
     HOLD,
     KEPT,
     LAST,
+    LONG_DONE,
     RESTED,
     SENDING,
 )
@@ -53,6 +55,9 @@ from partner_pipelines.state.outbox_writes import (
 from partner_pipelines.state.process import boot_id, current_process
 
 __all__ = ["FINAL", "OPEN", "Action", "Draft", "Item", "LastWrite", "Outbox", "Queued", "Settled", "State", "Write"]
+
+FORGOTTEN_AT_ONCE = 5_000
+"""How many writes get one revision: who shows a revision reads it whole."""
 
 
 class Outbox:
@@ -163,11 +168,11 @@ class Outbox:
             return select_writes(database, DUE, connection, *boot_moment())
 
     def changed_since(self, revision: int, most: int) -> list[Write]:
-        """Writes that were queued or changed after this revision, in its order."""
+        """Writes that changed after this revision, in its order: so many, and the rest of the last one's revision."""
         if not outbox_exists(self._directory):
             return []
         with outbox_transaction(self._directory) as database:
-            return select_writes(database, "revision > ? ORDER BY revision, id LIMIT ?", revision, most)
+            return select_writes(database, CHANGED, revision, most - 1)
 
     def has_work(self) -> bool:
         """A write may be sent now, may be asked about now, or was left by a process that is dead."""
@@ -220,7 +225,11 @@ class Outbox:
         if not outbox_exists(self._directory):
             return 0
         with outbox_transaction(self._directory) as database:
-            return database.execute(FORGET, (next_revision(database), sortable(before))).rowcount
+            done = [row["id"] for row in database.execute(LONG_DONE, (sortable(before),))]
+            for start in range(0, len(done), FORGOTTEN_AT_ONCE):
+                piece = done[start : start + FORGOTTEN_AT_ONCE]
+                database.execute(FORGET, (next_revision(database), json.dumps(piece)))
+            return len(done)
 
 
 def _names(row: sqlite3.Row, address: str, items: Collection[Item]) -> bool:

@@ -48,9 +48,19 @@ WHERE connection = ? AND (? IS NULL OR kind IN (SELECT value FROM json_each(?)))
 AND (state = 'queued' OR (? IS NULL AND state = 'unknown' AND due IS NOT NULL))
 AND (due IS NULL OR boot <> ? OR due <= ?)
 """
+CHANGED = """
+revision > ?1 AND revision <= coalesce((
+    SELECT revision FROM writes WHERE revision > ?1 ORDER BY revision LIMIT 1 OFFSET ?2
+), (SELECT max(revision) FROM writes))
+ORDER BY revision, id
+"""
+LONG_DONE = """
+SELECT id FROM writes
+WHERE state IN ('created', 'updated', 'unchanged', 'rejected') AND finished_at < ? AND payload IS NOT NULL
+"""
 FORGET = """
 UPDATE writes SET payload = NULL, field_errors = NULL, label = NULL, revision = ?
-WHERE state IN ('created', 'updated', 'unchanged', 'rejected') AND finished_at < ? AND payload IS NOT NULL
+WHERE id IN (SELECT value FROM json_each(?))
 """
 KEPT = """
 SELECT id, connection, kind, target, partner_id, payload, field_errors FROM writes

@@ -13,6 +13,7 @@ from partner_pipelines.warehouse.publish import publish
 from partner_pipelines.warehouse.writes import load_writes, loaded_revision, mark_written
 
 _PIECE = 5_000
+"""So many writes are shown in one transaction, and what else changed together with the last of them."""
 
 
 def load_outbox(house: House) -> int:

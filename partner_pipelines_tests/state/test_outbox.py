@@ -193,6 +193,29 @@ def test_changes_are_told_once_in_their_order(outbox: Outbox) -> None:
     assert [(write.key, write.state) for write in outbox.changed_since(first[-1].revision, 10)] == [("a", "sending")]
 
 
+def test_what_changed_at_once_is_told_whole_however_little_was_asked_for(outbox: Outbox) -> None:
+    outbox.put([draft("before")])
+    outbox.put([draft(str(number)) for number in range(10)])
+    outbox.put([draft("after")])
+    told: list[list[str]] = []
+    revision = 0
+    while changed := outbox.changed_since(revision, 4):
+        told.append([write.key for write in changed])
+        revision = changed[-1].revision
+    assert told == [["before", *map(str, range(10))], ["after"]]
+
+
+def test_what_is_forgotten_at_once_is_told_in_pieces(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who shows a hundred thousand of them has not to hold them all."""
+    queued = outbox.put([draft(str(number)) for number in range(10)])
+    outbox.settle([Settled(one.id, "created", "create", str(one.id)) for one in queued])
+    revision = outbox.changed_since(0, 100)[-1].revision
+    monkeypatch.setattr("partner_pipelines.state.outbox.FORGOTTEN_AT_ONCE", 4)
+    assert outbox.forget_payloads(datetime.now(UTC) + timedelta(seconds=1)) == 10
+    assert Counter(write.revision - revision for write in outbox.changed_since(revision, 100)) == {1: 4, 2: 4, 3: 2}
+    assert all(write.payload is None for write in outbox.find([one.id for one in queued]))
+
+
 def test_the_payload_of_what_is_long_done_is_erased_for_good(outbox: Outbox, tmp_path: Path) -> None:
     first, second = outbox.put([draft("done"), draft("waits")])
     outbox.claim("resman", KINDS, 1)

@@ -331,6 +331,19 @@ def test_every_write_has_its_row_and_its_calls(program: Program) -> None:
     assert {call["reason"] for call in program.calls("operation = 'list_leads'")} == {"settle"}
 
 
+def test_writes_that_were_queued_at_once_are_all_shown_though_fewer_are_read_at_once(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("partner_pipelines.sync.write_table._PIECE", 3)
+    payments = [
+        {"reference": f"W-{number}", "prospect_id": "LEAD_00001", "amount": "1.00", "fee_type": "deposit"}
+        for number in range(7)
+    ]
+    held = push(program, "payments", *payments)
+    assert held.states == {"queued": 7}
+    assert program.column("SELECT outbox_id FROM audit.writes ORDER BY 1") == [write.id for write in held.writes]
+
+
 def test_the_partner_gets_an_idempotency_key_that_stays(program: Program) -> None:
     program.sandbox.fault("status", status=500, method="POST", path=LEADS)
     first = push(program, "leads", lead("Keyed"), **AT_ONCE)
