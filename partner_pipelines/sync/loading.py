@@ -14,7 +14,7 @@ from partner_pipelines.warehouse.reading import published
 
 def merge(house: House, connection: str, tally: Tally) -> None:
     """What is landed for the connection, by this run or by one that died, is in the tables; damage is its failure."""
-    merged = merge_landed(house.warehouse, house.landing, house.started_at, connection=connection)
+    merged = merge_landed(house.warehouse, house.landing, house.started_at, connection=connection, sets_aside=True)
     tally.merged(merged)
     if merged.damaged:
         tally.fail(

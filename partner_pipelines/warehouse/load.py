@@ -37,17 +37,24 @@ class _Other:
 
 
 def merge_landed(
-    warehouse: Warehouse, landing: Landing, run_started_at: datetime, *, connection: str | None = None
+    warehouse: Warehouse,
+    landing: Landing,
+    run_started_at: datetime,
+    *,
+    connection: str | None = None,
+    sets_aside: bool = False,
 ) -> MergeResult:
     """All that waits (of one connection, or of all) is in the tables afterwards, and its files are gone.
 
-    Files that are damaged are set aside: the others go on without them.
+    The others go on without files that are damaged.
 
     Args:
         warehouse: Its lock is taken; processes that merge at once take turns.
         landing: Where the answers wait.
         run_started_at: Rows that came or changed since then are not counted as `updated` again.
         connection: None for all of them.
+        sets_aside: Damaged files wait no longer, and the result names them: the caller tells of them. Else they wait
+            for a merge that does.
 
     Raises:
         NewerSchemaError: a newer version of this program landed one of them.
@@ -63,7 +70,7 @@ def merge_landed(
         result = _told(warehouse, ask)
         if result.files and not landing.waiting(connection):
             return result
-        return result + _Turn(warehouse, landing, run_started_at, connection, ask).run()
+        return result + _Turn(warehouse, landing, run_started_at, connection, ask, sets_aside=sets_aside).run()
 
 
 def _told(warehouse: Warehouse, ask: MergeAsk | None) -> MergeResult:
@@ -85,12 +92,15 @@ class _Turn:
         run_started_at: datetime,
         connection: str | None,
         ask: MergeAsk | None,
+        *,
+        sets_aside: bool,
     ) -> None:
         self._warehouse = warehouse
         self._landing = landing
         self._run_started_at = run_started_at
         self._connection = connection
         self._ask = ask
+        self._sets_aside = sets_aside
 
     def run(self) -> MergeResult:
         landing = self._landing
@@ -106,6 +116,8 @@ class _Turn:
                 result += self._merge(session, files, others)
                 if place < len(portions):
                     session.checkpoint()  # until then what is committed is held in memory
+        if not self._sets_aside:
+            return result
         # Last, so that after an error they still wait: whoever sets them aside says so
         return result + MergeResult(damaged=tuple(landing.set_aside(path) for path in damaged))
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import stat
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from partner_pipelines.state.landing import Landing
+from partner_pipelines.state.stop import StopSignal
+from partner_pipelines.sync.drift import sample_drift
+from partner_pipelines.sync.house import open_house
+from partner_pipelines.warehouse.connection import Warehouse
 from partner_pipelines_tests.sandbox_process import wait_until
 from partner_pipelines_tests.sync.expected import differences, sandbox_tables
 from partner_pipelines_tests.sync.program import Program
+from partner_pipelines_tests.sync.webhooks import UPDATED, apply, body, receive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,3 +84,29 @@ def test_a_list_that_lost_a_page_on_the_disk_is_no_complete_list_and_stays_due(p
     assert all(result.failed == {} for result in again.tables.values())
     assert "/partners/properties/" in " ".join(again.paths)
     assert differences(program, sandbox_tables(program, "units")) == []
+
+
+def test_damage_that_webhooks_meet_is_the_failure_of_the_connections_next_sync(program: Program) -> None:
+    program.sync("units")
+    (directory := program.data.landing / "resman").mkdir(parents=True, exist_ok=True)
+    (directory / "20260101T000000000000Z-1-abcdef01-00000000.jsonl").write_bytes(b'{"schema":1,half')
+    receive(program, body(UPDATED, 1, datetime.now(UTC)))
+    apply(program)
+    said = program.sync("units").tables["resman.units"].failed
+    assert said["resman"].startswith(
+        f"1 landed files were damaged on the disk and are set aside in {directory}/damaged"
+    )
+    assert program.sync("units").tables["resman.units"].failed == {}
+
+
+def test_damage_that_the_daily_sample_meets_is_the_failure_of_the_next_sync(
+    program: Program, request: pytest.FixtureRequest
+) -> None:
+    program.sync("properties")
+    request.getfixturevalue("disk_that_damages_the_first")
+    with Warehouse(program.data).writing() as database:
+        database.execute("UPDATE openmoove.properties SET detail_fetched_at = now() - INTERVAL 2 HOUR")
+    with open_house(program.settings(), run_id="drift", stop=StopSignal()) as house:
+        assert sample_drift(house).compared
+    said = program.sync("properties").tables["openmoove.properties"].failed
+    assert "1 landed files were damaged" in said["openmoove"]

@@ -91,7 +91,7 @@ class Yard:
         """Lands the answers as one batch and merges all that waits."""
         if answers:
             self.land(*answers)
-        return merge_landed(self.warehouse, self.landing, self.run_started_at)
+        return merge_landed(self.warehouse, self.landing, self.run_started_at, sets_aside=True)
 
     def read(self, query: str, values: dict[str, Value] | None = None) -> list[dict[str, Any]]:
         """Rows of the working database."""
