@@ -46,9 +46,9 @@ def run_list(*, as_json: bool) -> None:
 def run_replay(ids: Sequence[str], *, everything: bool) -> None:
     """Moves dead letters back into the inbox: the next sync, or `up`, applies them."""
     data, letters = _chosen(ids, everything=everything)
+    _tell(data, letters, "replayed")
     for letter in letters:
         DeadLetters(data.webhooks).replay(letter)
-    _tell(data, letters, "replayed")
     typer.echo(f"{len(letters)} replayed: they wait in the inbox for the next sync")
 
 
@@ -71,7 +71,7 @@ def _chosen(ids: Sequence[str], *, everything: bool) -> tuple[DataDirectory, lis
 
 
 def _tell(data: DataDirectory, letters: Sequence[DeadLetter], state: str) -> None:
-    """audit.webhook_deliveries says what became of them."""
+    """audit.webhook_deliveries says what became of them. First of all: who is killed after it leaves them listed."""
     if not letters:
         return
     warehouse = Warehouse(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,12 +12,14 @@ import pytest
 
 from partner_pipelines.settings import load_settings
 from partner_pipelines.state.data_directory import open_data_directory
+from partner_pipelines.state.files import locked
 from partner_pipelines.state.inbox import Inbox
 from partner_pipelines.state.stop import StopSignal
 from partner_pipelines.sync.house import open_house
 from partner_pipelines.sync.webhooks import apply_webhooks
 from partner_pipelines_tests.cli.program import Program, only_line
 from partner_pipelines_tests.receiver.process import event, signature
+from partner_pipelines_tests.sandbox_process import wait_until
 
 SECRETS = "whsec-current"
 
@@ -73,6 +76,41 @@ def test_dead_letters_are_listed_replayed_and_dropped(dead: Program) -> None:
     assert _states(dead) == {"dropped": 1, "replayed": 1}
     _apply(dead)
     assert _states(dead) == {"dropped": 1, "replayed": 1, "waiting": 1}
+
+
+def test_a_replay_that_is_killed_while_it_waits_for_the_warehouse_leaves_letters_that_can_be_worked_off(
+    dead: Program,
+) -> None:
+    lock = dead.place / "warehouse" / "writer.lock"
+    with locked(lock), dead.started("webhooks", "replay", "--all") as replay:
+        wait_until(lambda: _has_open(replay.pid, lock), 60)
+        replay.kill()
+        replay.wait()
+    assert _states(dead) == {"dead_lettered": 2}
+    assert set(_listed(dead)) == {"not_json", "unsigned"}
+    assert dead.run("webhooks", "drop", "--all").returncode == 0
+    assert _states(dead) == {"dropped": 2}
+
+
+def test_a_replay_that_is_killed_once_the_table_says_so_loses_no_letter(dead: Program) -> None:
+    link = dead.place / "warehouse" / "published" / "current.duckdb"
+    before = link.readlink()
+    with dead.started("webhooks", "replay", "--all") as replay:
+        wait_until(lambda: link.readlink() != before, 60)
+        replay.kill()
+        replay.wait()
+    assert _states(dead) == {"replayed": 2}
+    letters = [path for place in ("dead_letter", "inbox") for path in (dead.place / "webhooks" / place).iterdir()]
+    assert len(letters) == 2
+    assert dead.run("webhooks", "replay", "--all").returncode == 0
+    assert _listed(dead) == {}
+    assert len(list((dead.place / "webhooks" / "inbox").iterdir())) == 2
+
+
+def _has_open(pid: int, path: Path) -> bool:
+    with suppress(FileNotFoundError):  # a descriptor that was closed meanwhile
+        return any(entry.resolve() == path for entry in Path(f"/proc/{pid}/fd").iterdir())
+    return False
 
 
 def _sign_what_is_dead(program: Program) -> None:

@@ -34,9 +34,7 @@ def _leads(yard: Yard, at: float, count: int, **more: str) -> Path:
 
 
 def _merge(yard: Yard) -> MergeResult:
-    return merge_landed(
-        yard.warehouse, yard.landing, yard.run_started_at, connection=yard.connection, sets_aside=True
-    )
+    return merge_landed(yard.warehouse, yard.landing, yard.run_started_at, connection=yard.connection, sets_aside=True)
 
 
 def _committed(yard: Yard) -> int:
