@@ -10,6 +10,9 @@ def main() -> NoReturn:
     """The command's entry."""
     try:
         from partner_pipelines.cli.app import run
-    except KeyboardInterrupt:  # within the first tenths of a second, while modules load
-        sys.exit(1)
-    sys.exit(run())
+
+        status = run()
+    except KeyboardInterrupt:  # also within the first tenths of a second, while modules load
+        sys.stderr.write("partner-pipelines: interrupted\n")
+        status = 1
+    sys.exit(status)

@@ -60,7 +60,10 @@ def _options(
 
 
 def run() -> int:
-    """Runs the command line; its exit status. Whatever a user can cause is one line on standard error."""
+    """Runs the command line; its exit status. Whatever a user can cause is one line on standard error.
+
+    Raises KeyboardInterrupt: Ctrl-C, where the command itself does not take it.
+    """
     _mend_streams()
     try:
         status = _run()
@@ -86,7 +89,7 @@ def _run() -> int:
     except OSError as error:
         return _refuse(f"{error.filename or 'the output'}: {error.strerror or error}", FAILED)
     if status == _INTERRUPTED:
-        return _refuse("interrupted", FAILED)
+        raise KeyboardInterrupt
     return status if isinstance(status, int) else DONE
 
 

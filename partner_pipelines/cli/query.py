@@ -7,11 +7,15 @@ import itertools
 import json
 import math
 import re
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from decimal import Decimal
+from types import FrameType
 from typing import Any, Literal
+
+from duckdb import DuckDBPyConnection
 
 from partner_pipelines.cli.places import data_to_read
 from partner_pipelines.warehouse.reading import open_published, run_query
@@ -25,9 +29,31 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 def run_query_command(sql: str, form: Format, *, full: bool) -> None:
     """Prints what `sql` answers. Raises QueryError, UsageError."""
-    with closing(open_published(data_to_read(), full=full)) as database:
+    with closing(open_published(data_to_read(), full=full)) as database, _ended_by_ctrl_c(database):
         result = run_query(database, sql)
     _PRINTERS[form](result.columns, result.rows)
+
+
+@contextmanager
+def _ended_by_ctrl_c(database: DuckDBPyConnection) -> Iterator[None]:
+    """DuckDB's threads have to be told: else it waits for them, for hours, before it hands Ctrl-C on."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # ignored, below nohup for one
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        database.interrupt()
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # wrapped by DuckDB
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _print_table(columns: Sequence[str], rows: Rows) -> None:

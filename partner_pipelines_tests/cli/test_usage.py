@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from partner_pipelines import __version__
-from partner_pipelines_tests.cli.program import PROGRAM, Program, only_line
+from partner_pipelines_tests.cli.program import PROGRAM, Program, only_line, wait_until
 
 # words, what the line says
 WRONG_WORDS = [
@@ -116,6 +119,52 @@ def test_output_that_is_closed_is_thrown_away_and_a_full_one_is_named(reader: Pr
     full = _shell(reader, f"{PROGRAM} query --format {form} 'SELECT 1' >/dev/full")
     assert full.returncode == 1
     assert "No space left on device" in only_line(full)
+
+
+# where the interpreter is when Ctrl-C comes: file, function
+EARLY = [("cli/words.py", "<module>"), ("typer/main.py", "get_command"), ("cli/app.py", "_mend_streams")]
+
+
+@pytest.mark.parametrize(("file", "function"), EARLY, ids=str)
+def test_ctrl_c_is_one_line_from_the_first_moment(program: Program, file: str, function: str) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, file, function],
+        env=program.environ,
+        cwd=program.home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (finished.returncode, finished.stdout) == (1, "")
+    assert finished.stderr == "partner-pipelines: interrupted\n"
+
+
+INTERRUPTED = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+file, function = sys.argv[1:]
+sys.argv = ["partner-pipelines", "--version"]
+def look(frame, event, _):
+    if event == "call" and frame.f_code.co_name == function and frame.f_code.co_filename.endswith(file):
+        sys.setprofile(None)
+        signal.raise_signal(signal.SIGINT)
+from partner_pipelines.cli import main
+sys.setprofile(look)
+main()
+"""
+
+
+def test_ctrl_c_in_a_long_query_is_one_line(reader: Program) -> None:
+    with reader.started("query", "SELECT count(*) FROM range(1000000000) a, range(1000) b") as process:
+        wait_until(lambda: _cpu_seconds(process.pid) > 3, "DuckDB is at work, not Python's imports", 120)
+        process.send_signal(signal.SIGINT)
+        output, complaints = process.communicate(timeout=60)
+    assert (process.returncode, output, complaints) == (1, "", "partner-pipelines: interrupted\n")
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _imported_by(program: Program, *words: str) -> subprocess.CompletedProcess[str]:
