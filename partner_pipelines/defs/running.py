@@ -106,7 +106,7 @@ def select_assets(selection: str | None) -> frozenset[dg.AssetKey]:
         warnings.simplefilter("ignore", dg.BetaWarning)
         try:
             chosen = dg.AssetSelection.from_string(selection).resolve(graph)
-        except (dg.DagsterError, ValueError) as error:
+        except (dg.DagsterError, ValueError, NotImplementedError) as error:  # the last: what the UI alone can select by
             raise UsageError(_wrong_selection(selection, _groups(graph))) from error
     if not chosen:
         raise UsageError(_wrong_selection(selection, _groups(graph)))
@@ -122,9 +122,10 @@ def _groups(graph: Any) -> dict[str, str]:  # Dagster has no public name for a g
 def _wrong_selection(selection: str, groups: Mapping[str, str]) -> str:
     shown = selection if len(selection) <= _LONGEST_SHOWN else f"{selection[:_LONGEST_SHOWN]}…"
     known = ", ".join(sorted(set(groups.values())))
+    examples = dict.fromkeys((_meant(selection, groups), "group:openmoove"))
     return (
         f"the selection {shown!r} cannot be read, or selects no asset; "
-        f"write {_meant(selection, groups)} or group:openmoove; the groups are {known}"
+        f"write {' or '.join(examples)}; the groups are {known}"
     )
 
 

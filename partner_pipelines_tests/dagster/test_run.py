@@ -118,11 +118,15 @@ def test_any_of_openmooves_tables_syncs_all_and_reports_the_selected(settings: S
     assert published(data, "SELECT count(*) > 0 FROM openmoove.milestones") == [(True,)]
 
 
-@pytest.mark.parametrize("selection", ["a/b or c/d", "((", "", 'key:"nope"', "group:nope"])
+@pytest.mark.parametrize(
+    "selection",
+    ["a/b or c/d", "((", "", 'key:"nope"', "group:nope", "status:failed", "changed_in_branch:NEW", "group:openmove"],
+)
 def test_a_wrong_selection_is_a_usage_error_that_names_it(settings: Settings, selection: str) -> None:
     with pytest.raises(UsageError, match="selects no asset") as caught:
         _sync(settings, selection)
     assert repr(selection) in str(caught.value)
+    assert str(caught.value).count("group:openmoove") == 1
 
 
 def test_with_no_partner_configured_nothing_is_begun(environ: dict[str, str], data: DataDirectory) -> None:
