@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import logging
 import os
@@ -109,13 +110,36 @@ def serve(state: SandboxState, bound: socket.socket, note: Path | None) -> None:
         date_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
-    server = Server(config, base_url, state.environment(base_url), note)
-    try:
+    with _sole(note) as own_note:
+        server = Server(config, base_url, state.environment(base_url), own_note)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.serve(sockets=[bound]))
+
+
+@contextlib.contextmanager
+def _sole(note: Path | None) -> Iterator[Path | None]:
+    """The note, when it is this sandbox's to write; it is removed at the end. None when another one has it and serves.
+
+    The lock beside it is held for life: who can take it knows that the note's writer is dead.
+    """
+    if note is None:
+        yield None
+        return
+    descriptor = os.open(note.with_name(f"{note.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.stderr.write(
+            f"sandbox: another sandbox serves already, and stays the one that commands use ({note}); "
+            "the variables in `env` point to this one\n"
+        )
+        yield None
+        return
+    try:
+        yield note
     finally:
-        if note is not None:
-            _remove_note(note)
+        note.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def _write_note(path: Path, content: dict[str, Any]) -> None:
@@ -125,10 +149,3 @@ def _write_note(path: Path, content: dict[str, Any]) -> None:
     with os.fdopen(descriptor, "w") as file:
         json.dump(content, file)
     unfinished.replace(path)
-
-
-def _remove_note(path: Path) -> None:
-    """Remove the note unless a sandbox that started later has put its own there."""
-    with contextlib.suppress(OSError, ValueError):
-        if json.loads(path.read_bytes())["pid"] == os.getpid():
-            path.unlink()

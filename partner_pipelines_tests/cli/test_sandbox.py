@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+from typing import Any
+
+import httpx
 
 from partner_pipelines_tests.cli.program import DEADLINE_SECONDS, Program, only_line, wait_until
 from partner_pipelines_tests.modes import MODES_HOLD
@@ -26,22 +30,33 @@ def test_the_first_line_has_the_variables_and_the_note_is_there_while_it_runs(pr
     assert not note.exists()
 
 
-def test_of_two_sandboxes_the_later_one_stays_noted(program: Program) -> None:
+def test_of_two_sandboxes_the_first_stays_noted_and_commands_use_it_when_the_second_has_ended(program: Program) -> None:
     note = program.place / "state" / "sandbox.json"
-    with (
-        program.started("sandbox", "--properties", "1") as first,
-        program.started("sandbox", "--properties", "1") as last,
-    ):
-        base_urls = {}
-        for sandbox in (first, last):
-            assert sandbox.stdout is not None
-            base_urls[json.loads(sandbox.stdout.readline())["base_url"]] = sandbox
-        noted = json.loads(note.read_text())["base_url"]
-        for base_url, sandbox in base_urls.items():
-            if base_url != noted:
-                sandbox.send_signal(signal.SIGTERM)
-                assert sandbox.wait(10) == 0
-        assert json.loads(note.read_text())["base_url"] == noted
+    with program.started("sandbox", "--properties", "1") as first:
+        served = _ready(first)
+        noted = note.read_text()
+        with program.started("sandbox", "--properties", "1") as second:
+            assert _ready(second)["base_url"] != served["base_url"]
+            assert note.read_text() == noted
+            second.send_signal(signal.SIGINT)
+            _, complaints = second.communicate(timeout=10)
+        assert second.returncode == 0
+        (line,) = complaints.splitlines()
+        assert "another sandbox serves already" in line
+        assert "`env` point to this one" in line
+        assert note.read_text() == noted
+        assert program.run(*UNITS).returncode == 0
+        assert "/api/units" in httpx.get(f"{served['base_url']}/_sandbox/stats", trust_env=False).text
+        first.kill()
+        first.wait(10)
+    with program.started("sandbox", "--properties", "1") as third:
+        assert json.loads(note.read_text() if _ready(third) else "")["pid"] == third.pid
+
+
+def _ready(sandbox: subprocess.Popen[str]) -> dict[str, Any]:
+    assert sandbox.stdout is not None
+    first: dict[str, Any] = json.loads(sandbox.stdout.readline())
+    return first
 
 
 def test_a_sandbox_that_cannot_be_noted_says_so_and_serves(program: Program) -> None:

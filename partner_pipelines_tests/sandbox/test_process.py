@@ -177,7 +177,7 @@ def test_the_note_is_there_while_it_runs(tmp_path: Path) -> None:
         assert content == {"pid": noted.pid, "base_url": noted.base_url, "env": noted.env}
         assert stat.S_IMODE(note.stat().st_mode) == 0o600
         assert noted.stop() == 0
-    assert list(tmp_path.iterdir()) == []
+    assert [file.name for file in tmp_path.iterdir()] == ["sandbox.json.lock"]
 
 
 def test_a_request_is_in_the_log_file_before_its_answer(tmp_path: Path) -> None:
