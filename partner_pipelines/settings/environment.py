@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dotenv.parser import parse_stream
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from partner_pipelines.errors import SettingsError
 
@@ -37,9 +37,7 @@ def read_environment(dotenv: Path = Path(".env")) -> dict[str, str]:
     Raises SettingsError when the file, or a line of it, cannot be read: left out, it might mean another environment.
     """
     try:
-        if dotenv.is_file():
-            _refuse_bad_lines(dotenv)
-        in_file = DotEnvSettingsSource(_AnyVariable, env_file=dotenv, env_file_encoding="utf-8").env_vars
+        in_file = _read_lines(dotenv) if dotenv.is_file() else {}
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
     except UnicodeDecodeError:
@@ -50,11 +48,23 @@ def read_environment(dotenv: Path = Path(".env")) -> dict[str, str]:
     raise SettingsError(f"{dotenv.absolute()} {reason}")
 
 
-def _refuse_bad_lines(dotenv: Path) -> None:
-    with dotenv.open(encoding="utf-8") as file:
-        bad = next((found.original.line for found in parse_stream(file) if found.error), None)
-    if bad is not None:  # not what stands there: it may be a secret
-        raise SettingsError(f"{dotenv.absolute()} line {bad} cannot be read: write NAME=VALUE, and close its quotes")
+def _read_lines(dotenv: Path) -> dict[str, str]:
+    """What the lines set, as it stands there: `${…}` may be part of a secret. Raises SettingsError for a bad line."""
+    found: dict[str, str] = {}
+    with dotenv.open(encoding="utf-8-sig") as file:
+        for line in parse_stream(file):
+            if line.error or (line.key is not None and line.value is None):  # not what stands there: it may be a secret
+                number = line.original.line + _blank_lines_before(line.original.string)
+                raise SettingsError(
+                    f"{dotenv.absolute()} line {number} cannot be read: write NAME=VALUE, and close its quotes"
+                )
+            if line.key is not None and line.value is not None:
+                found[line.key] = line.value
+    return found
+
+
+def _blank_lines_before(text: str) -> int:
+    return text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def needs_sandbox(environ: Mapping[str, str]) -> bool:
