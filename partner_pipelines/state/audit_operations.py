@@ -35,7 +35,7 @@ def last_attempts(segments: Path, operation_ids: Collection[str]) -> dict[str, A
     """
     search = _Search(frozenset(operation_id.encode() for operation_id in operation_ids))
     with state_errors("read", segments):
-        for path in list_segments(segments) if operation_ids else ():
+        for path in list_segments(segments) if operation_ids and segments.is_dir() else ():
             if search.names_any(path):  # ten times as fast as to take its lines apart
                 search.look_through(path)
     return search.found
