@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from partner_pipelines.errors import NotFoundError
+from partner_pipelines.errors import APIError, NotFoundError, PermissionDeniedError
 from partner_pipelines.partners.openmoove.client import OpenMooveClient
 from partner_pipelines.partners.resman.client import ResManClient
 from partner_pipelines.partners.writes.forms import FORMS, place_key
@@ -20,13 +20,15 @@ from partner_pipelines.state.process import boot_id
 from partner_pipelines.state.tokenise import normal_phone
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.resman import KINDS
-from partner_pipelines.sync.write_sending import ASKED_AGAIN, FOR_A_PERSON, client_for
+from partner_pipelines.sync.write_sending import ASKED_AGAIN, FOR_A_PERSON, HELD_SECONDS, client_for
 
 LOOKS = 2
 REASON = "settle"
 """Why the partner is asked: `reason` in audit.api_calls."""
 
 Count = Callable[[Iterable[State]], None]
+Hold = Callable[[APIError, str], None]
+"""Told why nothing of a kind can be sent or looked for now."""
 
 
 def recover_abandoned(house: House, outbox: Outbox) -> None:
@@ -59,10 +61,11 @@ def _by_trail(write: Write, attempt: Attempted | None, rest_seconds: float) -> S
     return Settled(write.id, "unknown", None, None, request_id, f"{what}; {FOR_A_PERSON}")
 
 
-def settle_unknown(house: House, outbox: Outbox, connection: Connection, count: Count) -> None:
+def settle_unknown(house: House, outbox: Outbox, connection: Connection, count: Count, hold: Hold) -> None:
     """Every write of the connection that has rested is settled, asked about once more, or queued again.
 
-    Raises APIError and its kin: what was not asked about stays as it is.
+    A kind that we have no right to read is held, and rests. Raises APIError and its kin: what was not asked about stays
+    as it is.
     """
     due = outbox.due_unknown(connection.name)
     changes = [write for write in due if write.action == "update" or write.target is not None]
@@ -73,10 +76,19 @@ def settle_unknown(house: House, outbox: Outbox, connection: Connection, count: 
         if write not in changes and write.payload is not None:
             by_kind.setdefault(write.kind, []).append(write)
     for kind, writes in by_kind.items():
-        found = _look(house, connection, kind, writes)
+        try:
+            found = _look(house, connection, kind, writes)
+        except PermissionDeniedError as error:
+            hold(error, kind)
+            outbox.settle([_rested(write) for write in writes], seen=writes)
+            continue
         settled = [_settled(write, found.get(write.id), house.settings.settle_seconds) for write in writes]
         # Who looked at the same time may have been faster, and have sent it again by now
         count(one.state for one in outbox.settle(settled, seen=writes))
+
+
+def _rested(write: Write) -> Settled:
+    return Settled(write.id, "unknown", reason=write.reason, rest_seconds=HELD_SECONDS)
 
 
 def _settled(write: Write, partner_id: str | None, rest_seconds: float) -> Settled:

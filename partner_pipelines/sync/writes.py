@@ -92,7 +92,7 @@ class _Turn:
     def run(self) -> None:
         name = self._connection.name
         try:
-            settle_unknown(self._house, self._outbox, self._connection, self._count)
+            settle_unknown(self._house, self._outbox, self._connection, self._count, self._hold)
             self._send_all()
         except (APIError, SettingsError) as error:
             self._report.failed.setdefault(name, str(error))

@@ -17,6 +17,7 @@ from partner_pipelines.state.outbox import Write
 from partner_pipelines.state.outbox_file import FILE
 from partner_pipelines.state.stop import StopSignal
 from partner_pipelines.sync.house import open_house
+from partner_pipelines.sync.scopes import look
 from partner_pipelines.sync.write_settling import settle_by_trail
 from partner_pipelines.sync.writes import work_off
 from partner_pipelines_tests.sandbox_process import SandboxProcess, wait_until
@@ -146,3 +147,27 @@ def test_a_clock_that_was_ahead_when_the_write_was_queued_hides_nothing_that_lef
     work(program, **AT_ONCE)
     assert one(program).state == "unknown", "it is a person's: the partner cannot be asked about it"
     assert len(there(program, "Ahead")) == 1
+
+
+def test_a_right_that_is_missing_to_look_for_one_kind_holds_that_kind_alone(program: Program) -> None:
+    employee = {"first_name": "Ada", "last_name": "Unseen", "role": "Agent", "email": "unseen@example.com"}
+    program.sandbox.fault("drop_before_effect", method="POST", path="/employees$")
+    push(program, "employees", employee, **AT_ONCE)
+    refusal = {"www-authenticate": 'Bearer error="insufficient_scope", scope="employees"'}
+    program.sandbox.fault("status", method="GET", path="/api/employees", times=None, status=403, headers=refusal)
+    sent = push(program, "leads", lead("Goeson"), **AT_ONCE)
+    assert sent.states == {"created": 1}
+    assert list(sent.report.held) == ["resman: employees"]
+    assert (one(program).state, one(program).looks, sent.report.failed) == ("unknown", 0, {})
+    assert not outbox(program).has_work(), "a sensor that looks leaves it alone for a while"
+    change(program, "UPDATE writes SET due = 0")
+    again = work(program, **AT_ONCE)
+    assert list(again.report.held) == ["resman: employees"], "the scope is known to be missing by now"
+    program.sandbox.control("DELETE", "faults")
+    with open_house(program.settings(), run_id=None, stop=StopSignal()) as house:
+        look(house.access(house.settings.resman[0]), 0)
+    for _ in range(2):
+        change(program, "UPDATE writes SET due = 0 WHERE due IS NOT NULL")
+        work(program, **AT_ONCE)
+    assert one(program).state == "created"
+    assert len(there(program, "Unseen", "resman_employees")) == 1
