@@ -37,11 +37,13 @@ from partner_pipelines.state.outbox_sql import (
     KEPT,
     LAST,
     LONG_DONE,
+    OVERDUE,
     RESTED,
     SENDING,
 )
 from partner_pipelines.state.outbox_writes import (
     FINAL,
+    LEASE_SECONDS,
     OPEN,
     Action,
     Draft,
@@ -52,9 +54,22 @@ from partner_pipelines.state.outbox_writes import (
     State,
     Write,
 )
-from partner_pipelines.state.process import boot_id, current_process
+from partner_pipelines.state.process import current_process
 
-__all__ = ["FINAL", "OPEN", "Action", "Draft", "Item", "LastWrite", "Outbox", "Queued", "Settled", "State", "Write"]
+__all__ = [
+    "FINAL",
+    "LEASE_SECONDS",
+    "OPEN",
+    "Action",
+    "Draft",
+    "Item",
+    "LastWrite",
+    "Outbox",
+    "Queued",
+    "Settled",
+    "State",
+    "Write",
+]
 
 FORGOTTEN_AT_ONCE = 5_000
 """How many writes get one revision: who shows a revision reads it whole."""
@@ -96,11 +111,11 @@ class Outbox:
             if not rows:
                 return []
             revision = next_revision(database)
-            process = current_process()
+            process, (boot, moment) = current_process(), boot_moment()
+            holder = (process.pid, process.started, process.namespace, boot, moment + LEASE_SECONDS)
             for row in rows:
                 operations = json.dumps([*json.loads(row["operation_ids"]), secrets.token_hex(8)])
-                values = (operations, process.pid, process.started, process.namespace, boot_id(), revision, row["id"])
-                database.execute(SENDING, values)
+                database.execute(SENDING, (operations, *holder, revision, row["id"]))
             return select_writes(
                 database, "id IN (SELECT value FROM json_each(?))", json.dumps([row["id"] for row in rows])
             )
@@ -139,6 +154,13 @@ class Outbox:
                 database.execute("UPDATE writes SET pid = ?, started = ?, namespace = ? WHERE id = ?", values)
             return select_writes(database, "id IN (SELECT value FROM json_each(?))", json.dumps(dead)) if dead else []
 
+    def overdue(self) -> list[Write]:
+        """Writes whose lease is over: whether their holders live, and where, nobody knows."""
+        if not outbox_exists(self._directory):
+            return []
+        with outbox_transaction(self._directory) as database:
+            return select_writes(database, OVERDUE, *boot_moment())
+
     def in_state(self, state: State, connection: str | None = None) -> list[Write]:
         """Every write in this state, oldest first."""
         if not outbox_exists(self._directory):
@@ -175,7 +197,7 @@ class Outbox:
             return select_writes(database, CHANGED, revision, most - 1)
 
     def has_work(self) -> bool:
-        """A write may be sent now, may be asked about now, or was left by a process that is dead."""
+        """A write may be sent now, may be asked about now, or was left by a process that is dead or not heard of."""
         if not outbox_exists(self._directory):
             return False
         with outbox_transaction(self._directory) as database:

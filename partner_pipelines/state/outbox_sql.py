@@ -13,7 +13,8 @@ AND NOT EXISTS (
 ORDER BY id LIMIT ?
 """
 SENDING = """
-UPDATE writes SET state = 'sending', operation_ids = ?, pid = ?, started = ?, namespace = ?, boot = ?, revision = ?
+UPDATE writes SET
+    state = 'sending', operation_ids = ?, pid = ?, started = ?, namespace = ?, boot = ?, due = ?, revision = ?
 WHERE id = ?
 """
 SETTLE = """
@@ -21,7 +22,8 @@ UPDATE writes SET
     state = :state, action = coalesce(:action, action), partner_id = coalesce(:partner_id, partner_id),
     request_ids = iif(:request_id IS NULL, request_ids, json_insert(request_ids, '$[#]', :request_id)),
     attempts = attempts + (:request_id IS NOT NULL), looks = coalesce(:looks, looks),
-    reason = :reason, field_errors = :field_errors, due = :due, boot = :boot,
+    reason = :reason, field_errors = :field_errors, boot = :boot,
+    due = iif(:state = 'unknown' AND payload IS NULL, NULL, :due),
     sent_at = iif(:request_id IS NULL, sent_at, :at),
     uncertain_at = iif(:state = 'unknown', coalesce(uncertain_at, :at), uncertain_at),
     finished_at = iif(:is_final, :at, NULL),
@@ -34,14 +36,17 @@ kind = ? AND connection = ? AND key = ? AND id < ? AND state IN ('created', 'upd
 ORDER BY id DESC LIMIT 1
 """
 DUE = "state = 'unknown' AND connection = ? AND due IS NOT NULL AND (boot <> ? OR due <= ?)"
-RESTED = """
+# The lease's end is in `due`; what a program claimed that gave no leases has none
+OVERDUE = "state = 'sending' AND boot = ?1 AND coalesce(due, 0) <= ?2"
+RESTED = f"""
 (state = 'queued' AND due IS NULL AND NOT EXISTS (
     SELECT 1 FROM writes AS earlier
     WHERE earlier.kind = mine.kind AND earlier.connection = mine.connection AND earlier.key = mine.key
     AND earlier.id < mine.id AND earlier.state IN ('queued', 'sending', 'unknown')
 ))
-OR (state IN ('queued', 'unknown') AND due IS NOT NULL AND (boot <> ? OR due <= ?))
-"""
+OR (state IN ('queued', 'unknown') AND due IS NOT NULL AND (boot <> ?1 OR due <= ?2))
+OR ({OVERDUE})
+"""  # noqa: S608 - words of ours
 HOLD = """
 UPDATE writes SET due = ?, boot = ?
 WHERE connection = ? AND (? IS NULL OR kind IN (SELECT value FROM json_each(?)))
@@ -68,7 +73,7 @@ WHERE payload IS NOT NULL OR field_errors IS NOT NULL
 """
 ERASE = """
 UPDATE writes SET
-    payload = NULL, field_errors = NULL, label = NULL, revision = ?1, due = NULL,
+    payload = NULL, field_errors = NULL, label = NULL, revision = ?1, due = iif(state = 'sending', due, NULL),
     reason = iif(state = 'queued', 'the person was erased before it was sent', reason),
     finished_at = iif(state = 'queued', ?2, finished_at),
     state = iif(state = 'queued', 'rejected', state)

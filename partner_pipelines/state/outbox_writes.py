@@ -13,6 +13,8 @@ FINAL: tuple[State, ...] = ("created", "updated", "unchanged", "rejected")
 OPEN: tuple[State, ...] = ("queued", "sending", "unknown")
 Item = tuple[str, str, str]
 """A partner's item: connection, kind of write, the partner's id."""
+LEASE_SECONDS = 3600.0
+"""So long a claimed write is its holder's; then it is uncertain, unless the holder is known to be dead before."""
 
 
 @dataclass(frozen=True, slots=True)

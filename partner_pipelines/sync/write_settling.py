@@ -32,33 +32,43 @@ Hold = Callable[[APIError, str], None]
 
 
 def recover_abandoned(house: House, outbox: Outbox) -> None:
-    """Writes that a killed process had claimed are queued again, or settled as the trail tells. Raises StateError."""
+    """Writes that a killed process had claimed are queued again, or settled as the trail tells. Raises StateError.
+
+    Those of a process that nothing was heard of are uncertain: it may live, and have them sent or not.
+    """
     settle_by_trail(house, outbox, outbox.abandoned())
+    settle_by_trail(house, outbox, outbox.overdue(), is_over=False)
 
 
-def settle_by_trail(house: House, outbox: Outbox, writes: Sequence[Write]) -> None:
-    """Each of these claimed writes has the state that the trail proves. Raises StateError."""
+def settle_by_trail(house: House, outbox: Outbox, writes: Sequence[Write], *, is_over: bool = True) -> None:
+    """Each of these claimed writes has the state that the trail proves. Raises StateError.
+
+    `is_over`: who sent them sends them no more, so that what the trail does not have will not come.
+    """
     if not writes:
         return
     attempts = last_attempts(house.data.segments, [write.operation_id for write in writes])
     rest = house.settings.settle_seconds
-    outbox.settle([_by_trail(write, attempts.get(write.operation_id), rest) for write in writes], seen=writes)
+    settled = [_by_trail(write, attempts.get(write.operation_id), rest, is_over=is_over) for write in writes]
+    outbox.settle(settled, seen=writes)
 
 
-def _by_trail(write: Write, attempt: Attempted | None, rest_seconds: float) -> Settled:
-    if attempt is None and write.boot == boot_id():
-        return Settled(write.id, "queued")  # `write()` survives a kill: without an intent nothing has left
-    if attempt is not None and attempt.outcome in ("client_error", "rate_limited"):
-        return Settled(
-            write.id, "queued", request_id=attempt.request_id
-        )  # it had no effect; why, the partner says again
+def _by_trail(write: Write, attempt: Attempted | None, rest_seconds: float, *, is_over: bool) -> Settled:
     request_id = attempt.request_id if attempt is not None else None
-    what = "the process that sent it was killed"
+    if is_over and _had_no_effect(write, attempt):
+        return Settled(write.id, "queued", request_id=request_id)
+    what = "the process that sent it was killed" if is_over else "nothing was heard of the process that was to send it"
     if write.is_natural or write.target is not None:
         return Settled(write.id, "unknown", None, None, request_id, f"{what}; {ASKED_AGAIN}", None, rest_seconds, 0)
     if attempt is not None and attempt.outcome == "ok":
         return Settled(write.id, "created", "create", None, request_id)
     return Settled(write.id, "unknown", None, None, request_id, f"{what}; {FOR_A_PERSON}")
+
+
+def _had_no_effect(write: Write, attempt: Attempted | None) -> bool:
+    if attempt is None:
+        return write.boot == boot_id()  # `write()` survives a kill: without an intent nothing has left
+    return attempt.outcome in ("client_error", "rate_limited")  # why, the partner says again
 
 
 def settle_unknown(house: House, outbox: Outbox, connection: Connection, count: Count, hold: Hold) -> None:

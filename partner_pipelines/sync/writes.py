@@ -19,7 +19,8 @@ from partner_pipelines.errors import (
 )
 from partner_pipelines.partners.writes.forms import FORMS
 from partner_pipelines.settings import Connection, ResManConnection
-from partner_pipelines.state.outbox import Outbox, Settled, State, Write
+from partner_pipelines.state.outbox import LEASE_SECONDS, Outbox, Settled, State, Write
+from partner_pipelines.state.process import seconds_since_boot
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.tally import COME_LATER
 from partner_pipelines.sync.write_sending import HELD_SECONDS, HoldError, Sender
@@ -127,9 +128,11 @@ class _Turn:
         left = list(claimed)
         settled: list[Settled] = []
         begun: Write | None = None
+        # What is begun late might be sent when its lease is over, and somebody else has taken it up
+        until = seconds_since_boot() + LEASE_SECONDS / 2
         try:
             sender = Sender(self._house, self._connection, self._outbox, claimed)
-            while left and not self._ended and left[0].kind in self._kinds:
+            while left and not self._ended and left[0].kind in self._kinds and seconds_since_boot() < until:
                 self._house.stop.wait(0)
                 begun = left.pop(0)
                 settled.append(self._one(sender, begun))

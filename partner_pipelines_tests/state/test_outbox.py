@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import stat
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -156,6 +157,29 @@ def test_a_write_that_is_erased_while_it_is_sent_is_settled_all_the_same(outbox:
     assert outbox.erase("gone@example.com") == 1
     assert len(outbox.settle([Settled(sent.id, "created", "create", "LEAD_1")], seen=[sent])) == 1
     assert states(outbox) == {"created": 1}
+
+
+def test_a_claimed_write_is_its_holders_for_an_hour_by_a_clock_that_nobody_can_step(
+    outbox: Outbox, tmp_path: Path
+) -> None:
+    outbox.put([draft("a")])
+    outbox.claim("resman", KINDS, 1)
+    assert (outbox.abandoned(), outbox.overdue(), outbox.has_work()) == ([], [], False)
+    for due, is_over in ((time.clock_gettime(time.CLOCK_BOOTTIME) + 3500, False), (0.0, True), (None, True)):
+        with sqlite3.connect(tmp_path / "outbox" / FILE) as database:
+            database.execute("UPDATE writes SET due = ?", (due,))
+        assert ([write.key for write in outbox.overdue()], outbox.has_work()) == (["a"] * is_over, is_over), due
+
+
+def test_what_is_erased_while_it_is_sent_stays_its_holders_and_is_no_work_when_it_ends_uncertain(
+    outbox: Outbox,
+) -> None:
+    outbox.put([draft("gone")])
+    (sent,) = outbox.claim("resman", KINDS, 1)
+    outbox.erase("gone@example.com")
+    assert (outbox.overdue(), outbox.has_work()) == ([], False)
+    outbox.settle([Settled(sent.id, "unknown", "create", rest_seconds=0)], seen=[sent])
+    assert (outbox.due_unknown("resman"), outbox.has_work()) == ([], False), "a person's: nobody knows what to look for"
 
 
 def test_an_uncertain_write_rests_by_a_clock_that_nobody_can_step(outbox: Outbox) -> None:

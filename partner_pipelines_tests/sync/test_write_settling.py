@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from partner_pipelines.state.outbox import Write
+from partner_pipelines.state.outbox import Settled, Write
 from partner_pipelines.state.outbox_file import FILE
 from partner_pipelines.state.stop import StopSignal
 from partner_pipelines.sync.house import open_house
 from partner_pipelines.sync.scopes import look
+from partner_pipelines.sync.write_drafts import Drafting, Line
+from partner_pipelines.sync.write_queue import queue_lines
 from partner_pipelines.sync.write_settling import settle_by_trail
 from partner_pipelines.sync.writes import work_off
 from partner_pipelines_tests.sandbox_process import SandboxProcess, wait_until
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 AT_ONCE = {"PARTNER_SETTLE_SECONDS": "0"}
 LEADS = r"/api/leads$"
 DEADLINE_SECONDS = 60
+OVERDUE = "UPDATE writes SET due = 0 WHERE state = 'sending'"
 LONG_SECONDS = 20.0
 """So long an answer takes that a process is to be stopped or killed before."""
 
@@ -171,3 +174,57 @@ def test_a_right_that_is_missing_to_look_for_one_kind_holds_that_kind_alone(prog
         work(program, **AT_ONCE)
     assert one(program).state == "created"
     assert len(there(program, "Unseen", "resman_employees")) == 1
+
+
+def test_a_write_whose_holder_was_killed_in_another_container_is_looked_for_after_its_lease(program: Program) -> None:
+    kill_while_sending(program, lead("Container"))
+    change(program, "UPDATE writes SET namespace = namespace + 1")
+    held = work(program, **AT_ONCE)
+    assert (one(program).state, held.sent) == ("sending", []), "from here nobody can say that it is dead"
+    assert not outbox(program).has_work()
+    change(program, OVERDUE)
+    assert outbox(program).has_work()
+    work(program, **AT_ONCE)
+    assert (one(program).state, len(there(program, "Container"))) == ("created", 1)
+
+
+def claimed_and_forgotten(program: Program, row: dict[str, Any]) -> Write:
+    """A lead that this process has claimed and not settled, as when the disk was full just then; its lease is over."""
+    settings = program.settings()
+    with open_house(settings, run_id=None, stop=StopSignal()) as house:
+        drafting = Drafting(settings, "leads", house.data.key("personal"), "python")
+        queue_lines(house, drafting, [Line(1, row, "rows")], lambda _: None)
+    (claimed,) = outbox(program).claim("resman", ["leads"], 20)
+    work(program, **AT_ONCE)
+    assert one(program).state == "sending", "whoever lives may still send it"
+    change(program, OVERDUE)
+    return claimed
+
+
+def test_what_the_partner_cannot_be_asked_about_is_a_persons_after_its_lease(program: Program) -> None:
+    claimed_and_forgotten(program, {"first_name": "Ada", "last_name": "Unheard"})
+    work(program, **AT_ONCE)
+    assert one(program).state == "unknown"
+    assert "`outbox settle`" in (one(program).reason or "")
+    assert not outbox(program).has_work()
+    assert there(program, "Unheard") == []
+
+
+def test_a_holder_that_lives_and_comes_back_after_its_lease_changes_nothing(program: Program) -> None:
+    late = claimed_and_forgotten(program, lead("Late"))
+    work(program, **AT_ONCE)
+    assert (one(program).state, one(program).looks) == ("unknown", 1)
+    work(program, **AT_ONCE)
+    assert (one(program).state, len(there(program, "Late"))) == ("created", 1)
+    assert outbox(program).settle([Settled(late.id, "queued")], seen=[late]) == []
+
+
+def test_what_a_slow_claim_does_not_begin_in_half_of_its_lease_is_claimed_anew(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("partner_pipelines.sync.writes.LEASE_SECONDS", 1.0)
+    program.sandbox.fault("delay", method="POST", path=LEADS, seconds=1)
+    done = push(program, "leads", lead("Slowfirst"), lead("Nexttime"))
+    assert done.states == {"created": 2}
+    assert [len(write.operation_ids) for write in done.writes] == [1, 2]
+    assert [len(write.request_ids) for write in done.writes] == [1, 1]
