@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 from collections.abc import Iterable
@@ -10,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from partner_pipelines.errors import UsageError
-from partner_pipelines.state.files import make_directory, state_errors, sync_directory
+from partner_pipelines.state.files import make_directory, short_name, state_errors, sync_directory
 
 _SEPARATOR = "~"
-_LONGEST_NAME = 160
+_ROOM = 95
+"""Bytes of a file's name that are kept for what stands before the name it came under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class DeadLetters:
     def put(self, path: Path, delivery_id: str, reason: str) -> None:
         """The file is moved here, unless a process that died after this has moved it before. Raises StateError."""
         make_directory(self._directory)
-        name = _SEPARATOR.join((delivery_id, reason, _short(path.name)))
+        name = _SEPARATOR.join((delivery_id, reason, short_name(path.name, _ROOM)))
         with state_errors("move to the dead letters", path):
             if path.exists():
                 path.rename(self._directory / name)
@@ -74,12 +74,6 @@ class DeadLetters:
         with state_errors("remove", letter.path):
             letter.path.unlink(missing_ok=True)
             sync_directory(self._directory)
-
-
-def _short(name: str) -> str:
-    """A name that leaves room for what stands before it: file systems take 255 bytes."""
-    encoded = os.fsencode(name)
-    return name if len(encoded) <= _LONGEST_NAME else f"{hashlib.sha256(encoded).hexdigest()}.json"
 
 
 def _parts(name: str) -> tuple[str, str, str]:

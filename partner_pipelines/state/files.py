@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -21,6 +23,9 @@ PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
 _KEY_BYTES = 32
 _LOOK_SECONDS = 0.02
+_LONGEST_NAME = 255  # bytes: every file system that we may meet
+_FORM = re.compile(r"(\.[A-Za-z0-9]{1,8}){1,2}\Z")
+"""How a name ends that says what the file holds: `.csv`, `.jsonl.gz`."""
 
 
 @contextmanager
@@ -87,7 +92,17 @@ def create_atomically(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> bool
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    ending = f".{os.getpid()}.{secrets.token_hex(4)}"
+    return path.with_name(f".{short_name(path.name, len(ending) + 1)}{ending}")
+
+
+def short_name(name: str, room: int) -> str:
+    """The name, where so many bytes more still make a file's name; else a hash of it with what tells its form."""
+    encoded = os.fsencode(name)
+    if len(encoded) + room <= _LONGEST_NAME:
+        return name
+    form = _FORM.search(name)
+    return hashlib.sha256(encoded).hexdigest() + (form[0] if form is not None else "")
 
 
 def write_synced(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from partner_pipelines.state.files import make_directory, state_errors
 
 KINDS = ("leads", "employees", "payments", "maintenance", "clients")
+TAKEN = "taken"
+"""The directory of `outbox/` where files are while their lines are queued."""
 _NO_DROPS = (".part", ".tmp", ".rejected.csv")
 
 
@@ -32,5 +34,5 @@ def strange_places(outbox: Path) -> list[str]:
     """Directories that hold files and are no kind of write: nobody will ever take these. Raises StateError."""
     with state_errors("read", outbox):
         places = [path for path in outbox.iterdir() if path.is_dir()] if outbox.is_dir() else []
-        known = {*KINDS, "done", "files"}
+        known = {*KINDS, TAKEN, "done", "files"}
         return sorted(path.name for path in places if path.name not in known and any(path.iterdir()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ def _clear(path: Path, address: str, *, dry_run: bool) -> Cleared | None:
         is_packed = path.suffix.lower() == ".gz"
         try:
             plain = gzip.decompress(content) if is_packed else content
-        except (gzip.BadGzipFile, EOFError):
+        except (gzip.BadGzipFile, EOFError, zlib.error):
             plain = content
         if address not in addresses_in(plain.decode("utf-8", "replace")):
             return None

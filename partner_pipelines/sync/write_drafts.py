@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from partner_pipelines.errors import UsageError
+from partner_pipelines.partners.writes.checks import is_text
 from partner_pipelines.partners.writes.forms import FORMS, Errors, Form, Values
 from partner_pipelines.settings import Connection, Settings
 from partner_pipelines.state.outbox import Draft
@@ -86,7 +88,7 @@ class Drafting:
             source=self._source,
             target=target,
             line=line.number or None,
-            label=", ".join(part for part in (line.origin, reference) if part) or None,
+            label=", ".join(part for part in (_shown(line.origin), reference) if part) or None,
         )
 
     def _hash(self, *parts: str) -> str:
@@ -113,6 +115,11 @@ def _parts(line: Line, target: str | None, reference: str | None, natural: tuple
     return ("line", line.origin, str(line.number), content)
 
 
+def _shown(origin: str) -> str:
+    """A file's name is bytes, and need not be text."""
+    return os.fsencode(origin).decode("utf-8", "replace")
+
+
 def _words(values: Values) -> tuple[dict[str, str], Errors]:
     """What a line says about itself, as text; and what cannot be said so. What is left out is in neither."""
     words: dict[str, str] = {}
@@ -128,10 +135,8 @@ def _words(values: Values) -> tuple[dict[str, str], Errors]:
 
 def _word(value: object) -> str | None:
     """The value as text, 1001.0 as 1001 (so pandas writes whole numbers beside empty cells); None: it is no word."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value.strip()
+    if value is None or isinstance(value, str):
+        return (value or "").strip() if is_text(value or "") else None
     if isinstance(value, float | Decimal):
         number = Decimal(value)
         return str(int(number)) if number.is_finite() and abs(number) < _EXACT and number == int(number) else None

@@ -4,35 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from partner_pipelines.clock import now
-from partner_pipelines.errors import UsageError
-from partner_pipelines.state.files import locked, make_directory, state_errors
+from partner_pipelines.errors import StateError, UsageError
+from partner_pipelines.state.drops import DONE, TakenDrop, begun_drops, put_away, take, taking
+from partner_pipelines.state.files import state_errors
 from partner_pipelines.state.outbox_files import make_places, waiting_files
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.write_drafts import BadLine, Drafting
 from partner_pipelines.sync.write_files import WHOLE_LINE, BadLines, check_file, check_name, read_lines
 from partner_pipelines.sync.write_queue import QueueReport, queue_lines
 
-DONE = "done"
-"""The directory of `outbox/` where files go that were taken, with their bad lines beside them."""
+
+@dataclass
+class DropsReport:
+    """What taking drops came to: `rejected` bad lines and files, and a sentence a file that could not be taken."""
+
+    rejected: int = 0
+    left: list[str] = field(default_factory=list)
 
 
-def take_drops(house: House) -> QueueReport:
+def take_drops(house: House) -> DropsReport:
     """Every file that waited is in the outbox, its bad lines named beside it, in `outbox/done/KIND/`.
 
-    A process that dies in between leaves the file: its lines are known the next time. Raises StateError.
+    A process that dies in between leaves the file: its lines are known the next time. One that cannot be taken stays
+    where it is, and stops no other. Raises StateError.
     """
-    total = QueueReport()
-    make_places(house.data.outbox)
-    for kind, path in list(waiting_files(house.data.outbox)):
-        with locked(house.data.outbox / "drops.lock"):
-            if path.exists():
-                report = _take_drop(house, kind, path)
-                _add(total, report)
-                _move(house.data.outbox, kind, path, is_kept=not report.erased)
-    return total
+    outbox, report = house.data.outbox, DropsReport()
+    make_places(outbox)
+    for drop in begun_drops(outbox):
+        with taking(outbox), _alone(drop.kind, report):
+            if drop.directory.exists():
+                _take_drop(house, drop, report)
+    for kind, path in list(waiting_files(outbox)):
+        with taking(outbox), _alone(kind, report):
+            taken = take(outbox, kind, path)
+            if taken is not None:
+                _take_drop(house, taken, report)
+    return report
+
+
+@contextmanager
+def _alone(kind: str, report: DropsReport) -> Iterator[None]:
+    """What goes wrong with one drop is told, without its name, and is that drop's alone."""
+    try:
+        yield
+    except StateError as error:
+        reason = getattr(error.__cause__, "strerror", None) or str(error)
+        report.left.append(f"a file that was dropped into {kind} could not be taken, it is tried again: {reason}")
 
 
 def take_file(house: House, kind: str, path: Path, source: str) -> QueueReport:
@@ -44,7 +64,14 @@ def take_file(house: House, kind: str, path: Path, source: str) -> QueueReport:
         return queue_lines(house, drafting, read_lines(path), bad.add)
 
 
-def _take_drop(house: House, kind: str, path: Path) -> QueueReport:
+def _take_drop(house: House, drop: TakenDrop, report: DropsReport) -> None:
+    path = drop.file()
+    queued = QueueReport() if path is None else _queue_drop(house, drop.kind, path)
+    put_away(house.data.outbox, drop, is_kept=not queued.erased)  # what names an erased person is not kept
+    report.rejected += queued.rejected
+
+
+def _queue_drop(house: House, kind: str, path: Path) -> QueueReport:
     """A drop has nobody who waits for an answer: of one that cannot be read, the file of bad lines says why."""
     try:
         return take_file(house, kind, path, "drop")
@@ -61,28 +88,6 @@ def _bad_lines(path: Path) -> Iterator[BadLines]:
         yield bad
     finally:
         bad.close()
-
-
-def _move(outbox: Path, kind: str, path: Path, *, is_kept: bool) -> None:
-    """The file and what names its bad lines; a file that names a person who was erased is not kept."""
-    place = make_directory(outbox / DONE / kind)
-    stamp = f"{now():%Y%m%dT%H%M%S%f}"
-    bad = path.with_name(f"{path.name}.rejected.csv")
-    with state_errors("move", path):
-        if bad.exists():
-            bad.rename(place / f"{stamp}-{bad.name}")
-        if is_kept:
-            path.chmod(0o600)
-            path.rename(place / f"{stamp}-{path.name}")
-        else:
-            path.unlink()
-
-
-def _add(total: QueueReport, one: QueueReport) -> None:
-    total.ids.extend(one.ids)
-    total.unchanged += one.unchanged
-    total.rejected += one.rejected
-    total.lines += one.lines
 
 
 def forget_files(outbox: Path, before: float) -> int:

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from partner_pipelines.errors import UsageError
-from partner_pipelines.state.files import PRIVATE_FILE, state_errors
+from partner_pipelines.state.drops import BAD_LINES
+from partner_pipelines.state.files import PRIVATE_FILE, short_name, state_errors
 from partner_pipelines.sync.write_drafts import CONNECTION, BadLine, Drafting, Line
 
 SUFFIXES = (".csv", ".jsonl", ".csv.gz", ".jsonl.gz")
@@ -73,7 +75,7 @@ def _reading(path: Path) -> Iterator[None]:
     """What cannot be read is told as such. Raises UsageError."""
     try:
         yield
-    except (OSError, EOFError, gzip.BadGzipFile) as error:
+    except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"{path} cannot be read: {reason}") from error
     except UnicodeDecodeError as error:
@@ -133,7 +135,9 @@ def _read_json(path: Path, file: TextIO) -> Iterator[Line | BadLine]:
 def _json_line(path: Path, number: int, text: str) -> Line | BadLine:
     try:
         values: Any = json.loads(text, parse_float=Decimal, parse_constant=_no_number)
-    except (ValueError, RecursionError):
+        if "\\u" in text:  # half a character can be escaped, and written nowhere
+            json.dumps(values, ensure_ascii=False, default=str).encode()
+    except (ValueError, ArithmeticError, RecursionError):  # a number can be beyond Decimal, too
         return BadLine(number, {WHOLE_LINE: ["Not JSON"]})
     if not isinstance(values, dict):
         return BadLine(number, {WHOLE_LINE: ["Not a JSON object"]})
@@ -148,7 +152,7 @@ class BadLines:
     """The file next to the lines' own that names each bad line: line, field, reason. Made with the first of them."""
 
     def __init__(self, beside: Path) -> None:
-        self.path = beside.with_name(f"{beside.name}.rejected.csv")
+        self.path = beside.with_name(f"{short_name(beside.name, len(BAD_LINES))}{BAD_LINES}")
         self.count = 0
         self._file: TextIO | None = None
         self._rows: Any = None

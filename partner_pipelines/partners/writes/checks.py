@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from typing import TypeGuard
 
 REQUIRED = "This field is required."
 BLANK = "This field may not be blank."
@@ -43,11 +44,19 @@ class RefusedValueError(ValueError):
     """The value does not do; the text is the partner's word for why. It never holds the value."""
 
 
+def is_text(value: object) -> TypeGuard[str]:
+    """Whether it is text that can be written: a half of a character (a lone surrogate) cannot be."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
+
+
 def text(limit: int | None = None) -> Check:
     """Text without outer blanks, of at most so many characters."""
 
     def check(value: object) -> str:
-        if not isinstance(value, str):
+        if not is_text(value):
             raise RefusedValueError(NOT_TEXT)
         stripped = value.strip()
         if not stripped:
