@@ -126,7 +126,10 @@ class Revocations:
         found: list[PendingToken] = []
         with state_errors("read", self._pending):
             for path in sorted(self._pending.glob(f"[!.]*{_SUFFIX}")):
-                record = TokenRecord.from_bytes(path.read_bytes(), path)
+                try:
+                    record = TokenRecord.from_bytes(path.read_bytes(), path)
+                except FileNotFoundError:  # another process has settled it
+                    continue
                 if record is None or record.token.is_expired(self._clock()):
                     path.unlink(missing_ok=True)
                 else:

@@ -122,21 +122,23 @@ class TokenStore:
         with locked(self._lock_path(key)), state_errors("remove", self._path(key)):
             self._path(key).unlink(missing_ok=True)
 
-    def tokens_of(self, connection: str) -> list[AccessToken]:
-        """Every token of the connection, whatever its client and scopes, dead or alive. Raises StateError."""
-        records = [self._read_file(path) for path in self._files_of(connection)]
-        return [record.token for record in records if record is not None]
-
-    def forget_connection(self, connection: str, *, wait_seconds: float) -> None:
-        """No token of the connection is kept afterwards.
+    def forget_connection(
+        self, connection: str, *, wait_seconds: float, hand_over: Callable[[AccessToken], None] | None = None
+    ) -> None:
+        """No token of the connection is kept afterwards; `hand_over` gets each, dead or alive, before it goes.
 
         A renewal under way is waited for, so that it cannot bring a token back, but for this long at most: who renews
-        looks at the revocation again before it keeps anything.
+        looks at the revocation again before it keeps anything. Raises StateError.
         """
         until = time.monotonic() + wait_seconds
         for path in self._files_of(connection):
-            with _locked_in_time(path.with_suffix(".lock"), until), state_errors("remove", path):
-                path.unlink(missing_ok=True)
+            with _locked_in_time(path.with_suffix(".lock"), until):
+                # Read under the lock: a renewal may have brought another one while it was waited for
+                record = self._read_file(path) if hand_over is not None else None
+                if record is not None and hand_over is not None:
+                    hand_over(record.token)
+                with state_errors("remove", path):
+                    path.unlink(missing_ok=True)
 
     def _files_of(self, connection: str) -> list[Path]:
         """The connection's files, there or about to be: a first request has its lock, and no record yet."""

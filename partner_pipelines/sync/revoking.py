@@ -6,6 +6,7 @@ Sources: resman_handshake.md, "Revocation Handling", "Right to Revoke"; RFC 7009
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from partner_pipelines.settings import ResManConnection
 from partner_pipelines.state.tokens import TokenStore
@@ -32,10 +33,9 @@ def revoke_here(house: House, name: str) -> bool:
     is_new = house.revocations.revoke(name, "operator")
     if is_new:
         house.journal("token", {"event": "revoked", "connection": name, "reason": "operator"})
-    store = TokenStore(house.data.tokens)
-    for token in store.tokens_of(name):
-        house.revocations.put_pending(name, token)
-    store.forget_connection(name, wait_seconds=_WAIT_SECONDS)
+    TokenStore(house.data.tokens).forget_connection(
+        name, wait_seconds=_WAIT_SECONDS, hand_over=partial(house.revocations.put_pending, name)
+    )
     return is_new
 
 

@@ -73,8 +73,10 @@ class SharedToken:
             _refusals[self._credentials] = (time.monotonic(), error)
             raise
         token = receive_token(grant.access_token, grant.scope, grant.lifetime_seconds, asked=frozenset(asks))
-        self._keep_nothing_of_a_revoked_connection(token)
         self._learn(asks, grant)
+        self._keep_nothing_of_a_revoked_connection(
+            token
+        )  # last: what is noted before may take longer than who revokes waits
         return token
 
     @property

@@ -155,9 +155,10 @@ def test_all_tokens_of_a_connection_are_known_and_forgotten_and_no_other_ones(
     other = replace(KEY, connection="elm")
     for key in (KEY, replace(KEY, scopes=frozenset({"units"})), other):
         store.token_for(key, partner)
-    assert sorted(token.value for token in store.tokens_of("elm-park")) == ["token-1", "token-2"]
-    store.forget_connection("elm-park", wait_seconds=5)
-    assert store.tokens_of("elm-park") == []
+    handed: list[AccessToken] = []
+    store.forget_connection("elm-park", wait_seconds=5, hand_over=handed.append)
+    assert sorted(token.value for token in handed) == ["token-1", "token-2"]
+    assert {path.name for path in (tmp_path / "tokens").glob("*.json")} == {other.file_name}
     assert store.peek(other) is not None
     assert "token-2" not in "".join(file.read_text() for file in (tmp_path / "tokens").iterdir())
 
@@ -180,6 +181,32 @@ def test_forgetting_a_connection_does_not_wait_for_a_partner_that_does_not_answe
         assert store.peek(KEY) is None
         assert not renewal.done()
         answer.set()
+
+
+def test_what_a_renewal_brings_while_a_connection_is_forgotten_is_handed_over_before_it_goes(
+    partner: Partner, store: TokenStore
+) -> None:
+    store.token_for(KEY, partner)
+    asked, answer = threading.Event(), threading.Event()
+    handed: list[tuple[str, bool]] = []
+
+    def fetch() -> AccessToken:
+        asked.set()
+        assert answer.wait(20)
+        return partner()
+
+    def hand_over(token: AccessToken) -> None:
+        handed.append((token.value, store.peek(KEY) == token))
+
+    with ThreadPoolExecutor(2) as pool:
+        renewal = pool.submit(store.token_for, KEY, fetch, Wish("token-1"))
+        assert asked.wait(10)
+        forgetting = pool.submit(store.forget_connection, "elm-park", wait_seconds=20, hand_over=hand_over)
+        answer.set()
+        assert renewal.result(20).value == "token-2"
+        forgetting.result(20)
+    assert handed == [("token-2", True)]
+    assert store.peek(KEY) is None
 
 
 @pytest.mark.parametrize("share", [0.8, 0.85, 0.9, 0.99])

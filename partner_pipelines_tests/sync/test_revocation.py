@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from partner_pipelines.errors import ConnectionRevokedError
 from partner_pipelines.partners.resman.operations import UNITS
+from partner_pipelines.state.files import locked
 from partner_pipelines.state.revocations import Revocations
 from partner_pipelines.state.stop import StopSignal
 from partner_pipelines.sync.house import House, open_house
 from partner_pipelines.sync.revoking import restore_connection, revoke_at_the_partner, revoke_here
 from partner_pipelines.sync.shared_token import SharedToken
 from partner_pipelines_tests.sandbox_process import wait_until
+from partner_pipelines_tests.state.processes import read_line, running, tell
 from partner_pipelines_tests.sync.endpoint import Endpoint, open_account, unreachable
 from partner_pipelines_tests.sync.expected import differences, sandbox_tables
 from partner_pipelines_tests.sync.program import AT_ONCE, Program
@@ -125,6 +129,60 @@ def test_a_token_that_cannot_be_revoked_now_waits_in_a_private_file_until_it_can
     endpoint.revoking_fails = None
     assert account.access.revoke_pending() == 0
     assert endpoint.revoked == [pending.token.value]
+
+
+def test_a_token_that_a_slow_renewal_brings_after_the_revocation_is_revoked_too(steady: Program) -> None:
+    """The disk is slow where the scopes of the answer are noted: for longer than a revocation waits."""
+    steady.sandbox.control("POST", "tokens/expire", {})  # of other tests
+    with open_house(steady.settings(), run_id=None, stop=StopSignal()) as house:
+        access = house.access(house.settings.resman[0])
+        noting = access.book.lock_path.with_suffix(".lock")
+        with ThreadPoolExecutor(1) as pool:
+            with locked(noting):
+                renewal = pool.submit(SharedToken(access, 900).current, None)
+                wait_until(lambda: _times_open(noting) == 2, 60)
+                revoke_here(house, "resman")
+            with pytest.raises(ConnectionRevokedError):
+                renewal.result(60)
+        assert list(steady.data.tokens.glob("*.json")) == []
+        assert revoke_at_the_partner(house, "resman").sentence == "Its token is revoked at the partner."
+    assert steady.sandbox.control("POST", "tokens/expire", {})["expired"] == 0
+
+
+def _times_open(path: Path) -> int:
+    found = 0
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found += entry.readlink() == path
+    return found
+
+
+REVOKERS = """
+import sys
+from pathlib import Path
+from partner_pipelines.state.access_token import receive_token
+from partner_pipelines.state.files import locked
+from partner_pipelines.state.revocations import Revocations
+
+revocations = Revocations(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(300):
+    revocations.put_pending("elm", receive_token(f"{sys.argv[2]}-{number}", frozenset(), 3600.0))
+    for pending in revocations.pending():
+        revocations.settle(pending)
+print("done", flush=True)
+"""
+
+
+def test_processes_that_revoke_the_same_tokens_at_once_do_not_hinder_each_other(tmp_path: Path) -> None:
+    with running(REVOKERS, tmp_path, "one") as one, running(REVOKERS, tmp_path, "other") as other:
+        both = [one, other]
+        assert [read_line(process) for process in both] == ["ready", "ready"]
+        for process in both:
+            tell(process)
+        assert [read_line(process) for process in both] == ["done", "done"]
+    assert Revocations(tmp_path).pending() == []
 
 
 def _revoke_while_requesting(tmp_path: Path, endpoint: Endpoint) -> None:

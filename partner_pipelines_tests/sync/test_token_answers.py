@@ -80,7 +80,7 @@ def test_what_is_no_token_is_a_typed_error_in_time_kept_nowhere_and_the_next_goo
         with pytest.raises((APIResponseError, APIConnectionError)) as caught:
             client_of(house).get(UNITS, unit_id(steady))
         assert time.monotonic() - began < 20
-        assert house.access(house.settings.resman[0]).store.tokens_of("resman") == []
+        assert list(steady.data.tokens.glob("*.json")) == []
         assert client_of(house).get(UNITS, unit_id(steady))[0].items
     assert CANARY not in repr(caught.value) + str(caught.value)
     assert CANARY not in "".join(file.read_text() for file in (steady.data.root / "audit").rglob("*.jsonl"))
