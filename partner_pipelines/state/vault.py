@@ -41,7 +41,9 @@ CREATE TABLE erased_persons (
 _STEPS = (_CREATE, _CREATE_ERASED)
 SCHEMA = len(_STEPS)
 # What is equal is not written, so that a sync without news costs no sync of the disk; what is older never wins, unless
-# what is there was stamped by a clock that was ahead.
+# what is there was stamped by a clock that was ahead. The price: of an equal sight nothing is known, so an answer that
+# was asked for before it and comes after it wins until the row's next sight. To close that, each sight would have to
+# be written: a request is under way for minutes, so a time that is moved once an hour would be as wrong.
 _PUT = """
 INSERT INTO person_values VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET value = excluded.value, as_of = excluded.as_of
