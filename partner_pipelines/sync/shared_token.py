@@ -74,9 +74,8 @@ class SharedToken:
             raise
         token = receive_token(grant.access_token, grant.scope, grant.lifetime_seconds, asked=frozenset(asks))
         self._learn(asks, grant)
-        self._keep_nothing_of_a_revoked_connection(
-            token
-        )  # last: what is noted before may take longer than who revokes waits
+        # Last: what is noted before may take longer than who revokes waits
+        self._keep_nothing_of_a_revoked_connection(token)
         return token
 
     @property
