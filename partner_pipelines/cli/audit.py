@@ -10,11 +10,11 @@ import typer
 
 from partner_pipelines.cli.places import data_to_read, existing_data, place_settings
 from partner_pipelines.counted import counted
-from partner_pipelines.errors import UsageError
+from partner_pipelines.errors import StateError, UsageError
 from partner_pipelines.state.audit_checkpoints import CheckpointPlaces
 from partner_pipelines.state.audit_rotation import rotate_key
 from partner_pipelines.state.audit_signed import Signed, read_signed
-from partner_pipelines.state.audit_signing import read_key_file, read_public_key
+from partner_pipelines.state.audit_signing import VerifyKey, read_key_file, read_public_key
 from partner_pipelines.state.audit_verify import VerifyReport, verify
 from partner_pipelines.sync.process_trail import checkpoint_places
 
@@ -24,7 +24,9 @@ _SETTINGS = ("PARTNER_DATA_DIR", "PARTNER_ENV", "PARTNER_AUDIT_KEY", "PARTNER_AU
 def run_verify(copy: Path | None, key: Path | None, *, as_json: bool) -> bool:
     """Prints what was found; True when nothing is wrong. A torn tail is a crash's trace and not wrong."""
     places = checkpoint_places(place_settings(*_SETTINGS), data_to_read())
-    keys = places.keys if key is None else read_public_key(key)
+    keys = places.keys if key is None else _trusted(key)
+    if copy is not None and not copy.is_dir():
+        raise UsageError(f"{copy} is no directory: --copy names the second place of checkpoints")
     report = verify(places.segments, partial(read_signed, places.directory, keys, copy or places.copy, places.lock))
     if not report.segments and not report.problems:
         raise UsageError(
@@ -37,6 +39,13 @@ def run_verify(copy: Path | None, key: Path | None, *, as_json: bool) -> bool:
     if as_json:
         typer.echo(json.dumps(_facts(report)))
     return not report.problems
+
+
+def _trusted(file: Path) -> VerifyKey:
+    try:
+        return read_public_key(file)
+    except StateError as error:  # a wrong word of the command line, nothing of ours
+        raise UsageError(f"--key: {error}") from error
 
 
 def run_key(*, as_json: bool) -> None:
@@ -78,12 +87,13 @@ def _sentences(report: VerifyReport) -> list[str]:
         records, segments = counted(_purged_records(report), "record"), counted(len(report.purged), "segment")
         lines.append(f"purged, on record: {records} in {segments}")
     if report.signed:
-        lines += _signed_sentences(report.signed, report.unsigned)
+        lines += _signed_sentences(report.signed, None if report.problems else report.unsigned)
     verdict = f"{len(report.problems)} bad" if report.problems else "all chains hold"
     return [*lines, f"{counted(report.records, 'record')} in {counted(report.segments, 'segment')}: {verdict}"]
 
 
-def _signed_sentences(signed: Signed, unsigned: int) -> list[str]:
+def _signed_sentences(signed: Signed, unsigned: int | None) -> list[str]:
+    """`unsigned` is None where something is bad: how much is signed says nothing then."""
     proof = signed.proof
     lines = []
     if proof.torn is not None:
@@ -91,16 +101,14 @@ def _signed_sentences(signed: Signed, unsigned: int) -> list[str]:
     if proof.last is None:
         return [*lines, "nothing is signed yet"]
     copied = "no copy" if signed.copied is None else f"{signed.copied:,} in the copy"
-    lines.append(
+    checkpoints = (
         f"{counted(proof.checkpoints, 'checkpoint')} ({copied}), "
-        f"the last of {proof.last.at} by the key {proof.last.key[:16]}: " + _of_unsigned(unsigned)
+        f"the last of {proof.last.at} by the key {proof.last.key[:16]}"
     )
-    return lines
+    return [*lines, checkpoints if unsigned is None else f"{checkpoints}: {_of_unsigned(unsigned)}"]
 
 
 def _of_unsigned(unsigned: int) -> str:
-    if unsigned < 0:
-        return "it signs more records than can be read"
     return f"all but {counted(unsigned, 'record')} are signed" if unsigned else "all records are signed"
 
 

@@ -176,6 +176,26 @@ def test_a_key_of_ones_own_takes_over_and_signs_from_then_on(copied: Program, tm
         assert (status, facts["unsigned_records"]) == (0, 0)
 
 
+def test_what_verify_cannot_compare_with_is_bad_usage_and_no_finding(reader: Program, tmp_path: Path) -> None:
+    rsa = tmp_path / "rsa.pem"
+    making = ["openssl", "genpkey", "-algorithm", "RSA", "-out", str(rsa), "-quiet"]
+    subprocess.run(making, check=True, capture_output=True)
+    for words in (["--key", "nofile"], ["--key", str(rsa)], ["--copy", "nodir"], ["--copy", str(rsa)]):
+        finished = reader.run("audit", "verify", *words)
+        assert (finished.returncode, finished.stdout) == (2, "")
+        assert words[1] in only_line(finished)
+
+
+def test_a_removed_segment_is_bad_and_nobody_calls_the_rest_signed(demo: FinishedDemo, program: Program) -> None:
+    shutil.copytree(demo.data, program.place, symlinks=True)
+    for segment in (program.place / "audit" / "segments").iterdir():
+        segment.unlink()
+    finished = program.run("audit", "verify")
+    assert finished.returncode == 1
+    assert finished.stdout.splitlines()[-1].startswith("0 records in 0 segments: ")
+    assert "are signed" not in finished.stdout
+
+
 @pytest.mark.parametrize("words", [["key"], ["rotate-key"], ["rotate-key", "--to", "/nowhere.pem"]], ids=" ".join)
 def test_what_cannot_be_done_with_a_key_is_one_line(program: Program, words: list[str]) -> None:
     finished = program.run("audit", *words)
