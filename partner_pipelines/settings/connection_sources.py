@@ -165,7 +165,7 @@ class _Tables:
 
     def _read(self) -> dict[str, Any]:
         try:
-            return tomllib.loads(self._file.read_bytes().decode())
+            return tomllib.loads(self._file.read_bytes().decode("utf-8-sig"))
         except OSError as error:
             reason = f"cannot be read: {error.strerror}"
         except UnicodeDecodeError as error:
@@ -194,7 +194,7 @@ class _Tables:
 
         origin = Origin(label, self._environ)
         raw = self._defaults(kind, table) | inherited | table
-        if "base_url" not in raw:
+        if "base_url" not in raw and table.keys() <= kind.connection.model_fields.keys():
             raise SettingsError(f"{label('base_url')} is missing: {self._environment} takes {TAKES_ADDRESS} here")
         return validated(kind.connection, raw, origin)
 

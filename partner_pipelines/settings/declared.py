@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from annotated_types import Ge, Le
@@ -143,11 +144,15 @@ def _shown_default(info: FieldInfo) -> str:
 
 
 def _line(model: type[BaseModel], error: ValidationError, origin: Origin) -> str:
-    problem = error.errors(include_url=False)[0]
+    problems = error.errors(include_url=False)
+    # A key that is no setting explains why the one that was meant is missing
+    problem = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
     name = str(problem["loc"][0])
     label = origin.label(name)
     if problem["type"] == "extra_forbidden":
-        return f"{label} is no setting; there are {', '.join(model.model_fields)}"
+        near = get_close_matches(name, model.model_fields, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(model.model_fields)}"
+        return f"{label} is no setting; {hint}"
     takes, hidden = _about(model, name)
     if problem["type"] == "missing":
         return f"{label} is missing: it takes {takes}"

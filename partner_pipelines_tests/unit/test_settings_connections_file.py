@@ -165,3 +165,24 @@ def test_a_file_without_connections_configures_nothing(tmp_path: Path) -> None:
     settings = load(tmp_path, "")
     with pytest.raises(SettingsError, match="no partner is configured"):
         settings.require_any_connection()
+
+
+def test_the_mark_that_notepad_writes_before_the_text_is_passed_over(tmp_path: Path) -> None:
+    settings = load(tmp_path, f"\ufeff{OPENMOOVE}")
+    assert [connection.name for connection in settings.connections] == ["south"]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "environment"),
+    [
+        ("client_id", "client_idd", "production"),
+        ("client_secret", "client-secret", "production"),
+        ("client_secret", "client_secrets", "staging"),
+    ],
+)
+def test_a_key_that_is_misspelt_is_named_with_what_was_meant(
+    tmp_path: Path, right: str, wrong: str, environment: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, RESMAN.replace(f"{right} =", f"{wrong} ="), environment)
+    assert str(caught.value).endswith(f"connection 'elm-park': {wrong} is no setting; did you mean {right}?")
