@@ -128,7 +128,8 @@ def _version(link: Path) -> Path:
         if link.is_symlink():
             reason = error.strerror or str(error)
             raise WarehouseError(f"{link} points to nothing ({reason}): run partner-pipelines sync") from error
-        raise UsageError("nothing is published yet: run partner-pipelines sync") from None
+        place = link.parents[2]  # it shows a PARTNER_DATA_DIR that is another one than was meant
+        raise UsageError(f"nothing is published yet in {place}: run partner-pipelines sync") from None
 
 
 def _open(version: Path) -> DuckDBPyConnection:

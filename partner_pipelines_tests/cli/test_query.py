@@ -86,7 +86,7 @@ def test_wrong_sql_is_one_line(reader: Program, sql: str, said: str) -> None:
 def test_nothing_published_yet_says_what_to_do_and_makes_nothing(program: Program) -> None:
     finished = program.run("query", "SELECT 1")
     assert finished.returncode == 2
-    assert "run partner-pipelines sync" in only_line(finished)
+    assert only_line(finished) == f"nothing is published yet in {program.place}: run partner-pipelines sync"
     assert not program.place.exists()
 
 

@@ -140,5 +140,5 @@ def test_nobody_is_in_it(report: Reported) -> None:
 def test_before_the_first_sync_it_is_one_line(program: Program) -> None:
     finished = program.run("report", "--json")
     assert finished.returncode == 2
-    assert only_line(finished) == "nothing is published yet: run partner-pipelines sync"
+    assert only_line(finished) == f"nothing is published yet in {program.place}: run partner-pipelines sync"
     assert not program.place.exists()

@@ -12,7 +12,10 @@ _HEAD = """\
 # Settings
 
 Environment variables, or lines of a file `.env` in the working directory; the environment wins. A bad value is one line
-that names the variable, and exit status 2; so is a line of `.env` that sets nothing. This page is made of the code:
+that names the variable, and exit status 2; so is a line of `.env` that sets nothing. What only reads or lists what is
+there (`query`, `report`, `audit`, `outbox list`, `webhooks list`) looks at the settings that it needs, such as
+`PARTNER_DATA_DIR`, and the others may be wrong; `doctor` looks at all. A value of `.env` is taken as it stands there,
+nothing in it is expanded. This page is made of the code:
 `.venv/bin/python -m partner_pipelines_tests.docs.settings_page`.
 
 A secret (marked so) is the value itself, `env:NAME` (another variable) or `file:PATH` (read again for each use, so that
