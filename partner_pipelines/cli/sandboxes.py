@@ -27,10 +27,10 @@ from partner_pipelines.settings import load_settings, needs_sandbox, read_enviro
 from partner_pipelines.state.children import end_child, ends_with_us
 from partner_pipelines.state.data_directory import DataDirectory, open_data_directory
 from partner_pipelines.state.files import make_directory, state_errors, write_atomically
+from partner_pipelines.state.sandbox_note import MODULE, noted_sandbox, sandbox_note
 from partner_pipelines.state.stop import StopSignal
 
 STOP_SECONDS = 5
-MODULE = "partner_pipelines.sandbox"
 _LOOK_SECONDS = 0.1
 
 
@@ -56,7 +56,7 @@ def environment_with_sandbox(stop: StopSignal, *, noted: bool = False) -> Iterat
 def _sandbox_of(data: DataDirectory, stop: StopSignal, *, noted: bool) -> Iterator[dict[str, str]]:
     with open_lock(_lock_of(data)) as lock:
         waited = False
-        while (found := _running(_note_of(data))) is None and not try_lock(lock):
+        while (found := noted_sandbox(data)) is None and not try_lock(lock):
             if not waited:
                 typer.echo("Another command has a sandbox on this data directory: waiting for its end …", err=True)
             waited = True
@@ -64,7 +64,7 @@ def _sandbox_of(data: DataDirectory, stop: StopSignal, *, noted: bool) -> Iterat
         if found is not None:
             yield found
             return
-        note = ["--note", str(_note_of(data))] if noted else []
+        note = ["--note", str(sandbox_note(data))] if noted else []
         with _child([*_kept_options(data), *note], lock) as own:
             yield own
 
@@ -100,10 +100,6 @@ def _options_of(data: DataDirectory) -> Path:
     return _kept(data) / "options.json"
 
 
-def _note_of(data: DataDirectory) -> Path:
-    return data.state / "sandbox.json"
-
-
 def _kept_options(data: DataDirectory) -> list[str]:
     file = _options_of(data)
     with state_errors("read", file):
@@ -118,26 +114,7 @@ def _kept_options(data: DataDirectory) -> list[str]:
 
 def running_sandbox() -> dict[str, str] | None:
     """The environment of the sandbox that runs on this data directory, if one does."""
-    return _running(_note_of(DataDirectory(place_settings().data_dir)))
-
-
-def _running(note: Path) -> dict[str, str] | None:
-    """The environment of the sandbox that runs, by its note; None when there is none or its process is dead."""
-    try:
-        noted = json.loads(note.read_bytes())
-        pid, environment = int(noted["pid"]), dict(noted["env"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # a note that is not there, or cannot be read, points to no sandbox
-    return environment if _is_sandbox(pid, note) else None
-
-
-def _is_sandbox(pid: int, note: Path) -> bool:
-    """The process lives and is the sandbox of this note: the pid may have been given to another one since."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return MODULE.encode() in words and os.fsencode(note) in words
+    return noted_sandbox(DataDirectory(place_settings().data_dir))
 
 
 @contextmanager
@@ -200,4 +177,4 @@ def _note_options() -> list[str]:
     except PartnerPipelinesError as error:
         typer.echo(f"The sandbox is not noted for other commands: {error}", err=True)
         return []
-    return ["--note", str(_note_of(data))]
+    return ["--note", str(sandbox_note(data))]

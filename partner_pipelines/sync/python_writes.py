@@ -8,8 +8,10 @@ from typing import Any
 
 from partner_pipelines.errors import UsageError
 from partner_pipelines.partners.writes.forms import Errors
-from partner_pipelines.settings import load_settings
+from partner_pipelines.settings import Settings, load_settings, needs_sandbox, read_environment, with_sandbox
+from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.outbox import Outbox, State, Write
+from partner_pipelines.state.sandbox_note import noted_sandbox
 from partner_pipelines.state.stop import StopSignal
 from partner_pipelines.sync.house import House, open_house
 from partner_pipelines.sync.write_drafts import BadLine, Drafting, Line
@@ -41,15 +43,30 @@ def push_rows(kind: str, rows: Iterable[Mapping[str, Any]], connection: str | No
         connection: where a row names none and there are several.
 
     Raises:
-        SettingsError, UsageError: a setting or an argument is wrong.
+        SettingsError, UsageError: a setting or an argument is wrong, or there is no sandbox where one is wanted.
         StateError: the data directory cannot be used.
     """
     if isinstance(rows, Mapping | str) or not isinstance(rows, Iterable):
         raise UsageError("push takes a list of rows, each a dict with the partner's field names")
-    settings = load_settings()
+    settings = _settings()
     settings.require_any_connection()
     with open_house(settings, run_id=None, stop=StopSignal()) as house:
         return _push(house, Drafting(settings, kind, house.data.key("personal"), "python", connection), rows)
+
+
+def _settings() -> Settings:
+    """The environment's; where it wants a sandbox, the one that runs: a script starts none, which would end with it."""
+    environ = read_environment()
+    settings = load_settings(environ)
+    if not needs_sandbox(environ):
+        return settings
+    sandbox = noted_sandbox(DataDirectory(settings.data_dir))
+    if sandbox is None:
+        raise UsageError(
+            f"no sandbox runs on {settings.data_dir}: start `partner-pipelines sandbox` or `partner-pipelines up` "
+            "beside this, or set PARTNER_ENV and a partner's credentials"
+        )
+    return load_settings(with_sandbox(environ, sandbox))
 
 
 def _push(house: House, drafting: Drafting, rows: Iterable[Mapping[str, Any]]) -> Pushed:
