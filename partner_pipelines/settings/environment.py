@@ -22,9 +22,9 @@ _SANDBOX_OWNS = frozenset(
         "RESMAN_CLIENT_SECRET",
         "OPENMOOVE_BASE_URL",
         "OPENMOOVE_API_KEY",
-        "OPENMOOVE_WEBHOOK_SECRETS",
     }
 )
+_WEBHOOK_SECRETS = "OPENMOOVE_WEBHOOK_SECRETS"
 
 
 class _AnyVariable(BaseSettings):
@@ -77,6 +77,8 @@ def with_sandbox(environ: Mapping[str, str], sandbox_env: Mapping[str, str]) -> 
     """The environment with a sandbox's `env` in it, for when `needs_sandbox` is true.
 
     Addresses and secrets are the sandbox's alone; of all else (rate limits, scopes) the user's word counts first.
+    Webhook secrets are known by and never sent: the user's count beside the sandbox's, for deliveries of his own.
     """
     kept = {name: value for name, value in environ.items() if name not in _SANDBOX_OWNS}
-    return {**sandbox_env, **kept}
+    secrets = [found for variables in (sandbox_env, environ) if (found := variables.get(_WEBHOOK_SECRETS))]
+    return {**sandbox_env, **kept, **({_WEBHOOK_SECRETS: ",".join(secrets)} if secrets else {})}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import signal
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -57,6 +61,56 @@ def _ready(sandbox: subprocess.Popen[str]) -> dict[str, Any]:
     assert sandbox.stdout is not None
     first: dict[str, Any] = json.loads(sandbox.stdout.readline())
     return first
+
+
+def test_a_script_pushes_to_the_sandbox_that_runs_and_says_to_start_one_where_none_does(program: Program) -> None:
+    def pushed() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", SCRIPT]
+        return subprocess.run(
+            command, env=program.environ, cwd=program.home, capture_output=True, text=True, check=False
+        )
+
+    alone = pushed()
+    assert alone.returncode == 1
+    last = alone.stderr.splitlines()[-1]
+    assert f"no sandbox runs on {program.place}: start `partner-pipelines sandbox` or `partner-pipelines up`" in last
+    with program.started("sandbox", "--properties", "1") as sandbox:
+        base_url = _ready(sandbox)["base_url"]
+        beside = pushed()
+        assert (beside.returncode, beside.stdout) == (0, "1\n"), beside.stderr
+        assert "ada@script.example" in httpx.get(f"{base_url}/_sandbox/rows/resman_leads", trust_env=False).text
+
+
+def test_a_receiver_takes_what_the_user_signs_beside_what_the_sandbox_signs(program: Program) -> None:
+    body = b'{"event": "none that we know"}'
+    with (
+        program.started("sandbox", "--properties", "1") as sandbox,
+        _serving(program, _ready(sandbox), OPENMOOVE_WEBHOOK_SECRETS="mine") as (url, sandboxs),
+    ):
+        answers = {}
+        for secret in ("mine", sandboxs, "nobody's"):
+            signature = hmac.new(secret.encode(), body, "sha256").hexdigest()
+            headers = {"X-OpenMoove-Signature": f"sha256={signature}"}
+            answers[secret] = httpx.post(
+                f"{url}/webhooks/openmoove", content=body, headers=headers, trust_env=False
+            ).status_code
+    assert answers == {"mine": 202, sandboxs: 202, "nobody's": 401}
+
+
+@contextmanager
+def _serving(program: Program, ready: dict[str, Any], **variables: str) -> Iterator[tuple[str, str]]:
+    """A receiver beside a sandbox: its address, and the sandbox's secret."""
+    with program.started("receiver", "--port", "0", "--workers", "1", **variables) as receiver:
+        yield _ready(receiver)["url"], ready["env"]["OPENMOOVE_WEBHOOK_SECRETS"]
+        receiver.send_signal(signal.SIGINT)
+        assert receiver.wait(30) == 0
+
+
+SCRIPT = """
+import partner_pipelines
+lead = {"first_name": "Ada", "last_name": "Script", "email": "ada@script.example", "property_id": "PROP_001"}
+print(partner_pipelines.push("leads", [lead]).count("created"))
+"""
 
 
 def test_a_sandbox_that_cannot_be_noted_says_so_and_serves(program: Program) -> None:

@@ -45,6 +45,7 @@ def test_killed_it_leaves_nobody_and_the_next_one_serves_lends_its_sandbox_and_e
     with program.started("up", "--port", str(port)) as up:
         _read_until_ready(up, port)
         assert {run["runId"]: run["status"] for run in _runs(port)}[run_id] in ("CANCELED", "FAILURE")
+        _a_sandbox_comes_and_goes(program)
         with _no_other_sandbox(program):
             synced = program.run(*UNITS)
             examined = program.run("doctor", "--json")
@@ -60,6 +61,17 @@ def test_killed_it_leaves_nobody_and_the_next_one_serves_lends_its_sandbox_and_e
     assert program.living() == {}
     assert program.caught() == "", "nobody imports from the working directory"
     assert not (program.place / "state" / "sandbox.json").exists()
+
+
+def _a_sandbox_comes_and_goes(program: Program) -> None:
+    note = program.place / "state" / "sandbox.json"
+    noted = note.read_bytes()
+    with program.started("sandbox", "--properties", "1") as beside:
+        assert beside.stdout is not None
+        assert json.loads(beside.stdout.readline())["base_url"] != json.loads(noted)["base_url"]
+        beside.send_signal(signal.SIGINT)
+        assert beside.wait(10) == 0
+    assert note.read_bytes() == noted
 
 
 def _all_is_served(examined: subprocess.CompletedProcess[str]) -> None:

@@ -105,15 +105,30 @@ def test_in_the_sandbox_a_partner_without_address_is_not_configured() -> None:
 
 
 def test_the_sandbox_gives_addresses_and_credentials_and_real_ones_never_meet_it() -> None:
-    environ = {"RESMAN_TOKEN_URL": "https://real.example/token", "OPENMOOVE_WEBHOOK_SECRETS": "real", **BOTH}
+    environ = {"RESMAN_TOKEN_URL": "https://real.example/token", **BOTH}
     assert needs_sandbox(environ)
     settings = load_settings(with_sandbox(environ, SANDBOX_ENV))
     resman, openmoove = settings.resman[0], settings.openmoove[0]
     assert resman.token_url == "http://127.0.0.1:8000/oauth2/token"
     assert (resman.client_id.reveal(), resman.client_secret.reveal()) == ("sandbox-id", "sandbox-secret")
     assert openmoove.api_key.reveal() == "om_sandbox"
-    assert openmoove.webhook_secrets == ()
     assert openmoove.rate_limits == (RateLimit(10, 1),)
+
+
+@pytest.mark.parametrize(
+    ("users", "sandboxs", "taken"),
+    [
+        ("mine,older", "its", ["its", "mine", "older"]),
+        ("env:MINE", "its", ["its", "hunter2"]),
+        ("", "its", ["its"]),
+        ("mine", "", ["mine"]),
+        ("its", "its", ["its"]),
+    ],
+)
+def test_webhooks_are_taken_that_the_sandbox_or_the_user_signs(users: str, sandboxs: str, taken: list[str]) -> None:
+    environ = {"OPENMOOVE_WEBHOOK_SECRETS": users, "MINE": "hunter2"}
+    settings = load_settings(with_sandbox(environ, SANDBOX_ENV | {"OPENMOOVE_WEBHOOK_SECRETS": sandboxs}))
+    assert [secret.reveal() for secret in settings.webhook_secrets["openmoove"]] == taken
 
 
 def test_of_all_else_the_users_word_counts_before_the_sandboxs() -> None:
