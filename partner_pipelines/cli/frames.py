@@ -12,7 +12,7 @@ from duckdb import DuckDBPyConnection
 from partner_pipelines.cli.places import data_to_read
 from partner_pipelines.errors import QueryError
 from partner_pipelines.warehouse.quoting import quoted
-from partner_pipelines.warehouse.reading import open_published
+from partner_pipelines.warehouse.reading import open_published, table_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,11 +44,7 @@ def read(table: str, full: bool = False) -> pd.DataFrame:
 
 
 def _check_is_there(database: DuckDBPyConnection, table: str) -> None:
-    found = database.execute(
-        "SELECT table_schema || '.' || table_name FROM information_schema.tables "
-        "WHERE table_catalog = current_database() AND table_schema <> 'internal' ORDER BY ALL"
-    ).fetchall()
-    names = [name for (name,) in found]
+    names = table_names(database)
     if table in names:
         return
     near = get_close_matches(table, names, 1, 0) if names else []

@@ -18,20 +18,26 @@ from typing import Any, Literal
 from duckdb import DuckDBPyConnection
 
 from partner_pipelines.cli.places import data_to_read
-from partner_pipelines.warehouse.reading import open_published, run_query
+from partner_pipelines.warehouse.reading import QueryResult, open_published, run_query, table_names
 
 Format = Literal["table", "csv", "json"]
 Rows = Sequence[Sequence[Any]]
 
 _NUMBER = int | float | Decimal | None
+_SHOW_TABLES = re.compile(r"\s*show\s+tables\s*;?\s*", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def run_query_command(sql: str, form: Format, *, full: bool) -> None:
     """Prints what `sql` answers. Raises QueryError, UsageError."""
     with closing(open_published(data_to_read(), full=full)) as database, _ended_by_ctrl_c(database):
-        result = run_query(database, sql)
+        result = _tables(database) if _SHOW_TABLES.fullmatch(sql) else run_query(database, sql)
     _PRINTERS[form](result.columns, result.rows)
+
+
+def _tables(database: DuckDBPyConnection) -> QueryResult:
+    """DuckDB's own answer names what is in the schema `main`, where nothing of ours is."""
+    return QueryResult(("name",), [(name,) for name in table_names(database)])
 
 
 @contextmanager
@@ -81,14 +87,18 @@ def _cell(value: object) -> str:
 
 def _print_csv(columns: Sequence[str], rows: Rows) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerow(_unique(columns))
+    writer.writerows([_field(_plain(value)) for value in row] for row in rows)
+
+
+def _field(value: object) -> object:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
 def _print_json(columns: Sequence[str], rows: Rows) -> None:
     names = _unique(columns)
-    answer = [dict(zip(names, map(_without_nan, row), strict=True)) for row in rows]
-    json.dump(answer, sys.stdout, default=str, ensure_ascii=False)
+    answer = [dict(zip(names, map(_plain, row), strict=True)) for row in rows]
+    json.dump(answer, sys.stdout, ensure_ascii=False)
     sys.stdout.write("\n")
 
 
@@ -101,9 +111,17 @@ def _unique(columns: Sequence[str]) -> list[str]:
     return names
 
 
-def _without_nan(value: object) -> object:
-    """JSON has no word for what is no number."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _plain(value: object) -> object:
+    """The value as JSON has it: bytes are hex, what is no finite number is null, what JSON has no word for is text."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+    return value if value is None or isinstance(value, str | int) else str(value)
 
 
 _PRINTERS: dict[Format, Callable[[Sequence[str], Rows], None]] = {

@@ -121,6 +121,15 @@ def run_query(database: DuckDBPyConnection, query: str) -> QueryResult:
         raise QueryError(with_hint(error)) from error
 
 
+def table_names(database: DuckDBPyConnection) -> list[str]:
+    """What can be read here: tables and views, each with its schema, in order of their names."""
+    found = database.execute(
+        "SELECT table_schema || '.' || table_name FROM information_schema.tables "
+        "WHERE table_catalog = current_database() AND table_schema NOT IN ('internal', 'vault') ORDER BY ALL"
+    ).fetchall()
+    return [name for (name,) in found]
+
+
 def _version(link: Path) -> Path:
     try:
         return link.resolve(strict=True)

@@ -35,6 +35,35 @@ def test_json_says_null_for_what_is_no_number_and_keeps_equal_names_apart(reader
     assert json.loads(finished.stdout, parse_constant=pytest.fail) == [{"a": None, "a_2": 2, "a_1": 3}]
 
 
+def test_csv_and_json_print_the_same_of_what_has_no_word_in_them(reader: Program) -> None:
+    sql = """
+        SELECT ['a', 'é'] AS list, {'b': NULL, 'c': ['nan'::double, 1.5], 'd': DATE '2026-01-02'} AS struct,
+            '\\x00\\xff'::blob AS bytes, MAP {DATE '2026-01-02': 'x'::blob} AS map, 'inf'::double AS a, 7 AS a
+    """
+    (row,) = json.loads(reader.run("query", sql, "--format", "json").stdout, parse_constant=pytest.fail)
+    struct = {"b": None, "c": [None, 1.5], "d": "2026-01-02"}
+    meant = {"list": ["a", "é"], "struct": struct, "bytes": "00ff", "map": {"2026-01-02": "78"}, "a": None, "a_1": 7}
+    assert row == meant
+    (read,) = csv.DictReader(io.StringIO(reader.run("query", sql, "--format", "csv").stdout))
+    texts = {name: read[name] for name in ("bytes", "a", "a_1")}
+    assert list(read) == list(meant)
+    assert texts == {"bytes": "00ff", "a": "", "a_1": "7"}
+    assert {name: json.loads(read[name]) for name in ("list", "struct", "map")} == {
+        name: meant[name] for name in ("list", "struct", "map")
+    }
+
+
+@pytest.mark.parametrize("words", [["SHOW TABLES"], [" show tables ; "], ["SHOW TABLES", "--full"]], ids=str)
+def test_show_tables_names_what_can_be_read(reader: Program, words: list[str]) -> None:
+    head, *lines = reader.run("query", *words, "--format", "csv").stdout.splitlines()
+    assert head == "name"
+    assert {"resman.units", "openmoove.properties", "audit.api_calls", "history.units", "marts.lead_funnel"} <= set(
+        lines
+    )
+    assert lines == sorted(lines)
+    assert not [line for line in lines if line.startswith(("internal.", "vault.", "published."))]
+
+
 def test_what_a_partner_sends_does_not_command_the_terminal(reader: Program) -> None:
     finished = reader.run("query", "SELECT chr(27) || '[31m' || chr(10) || 'é' AS address")
     assert "\x1b" not in finished.stdout
