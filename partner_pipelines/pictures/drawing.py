@@ -5,6 +5,7 @@ matplotlib is imported when a picture is drawn: it takes half a second, which no
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ INK, FAINT, COLOURS = LIGHT.ink, LIGHT.faint, LIGHT.series
 def new_figure(cache: Path, *, width: float = 9, height: float = 3.6, theme: Theme = LIGHT) -> Figure:
     """An empty figure; sizes in inches. `cache` is where matplotlib keeps what it found out about fonts."""
     os.environ.setdefault("MPLCONFIGDIR", str(cache))
+    # It would warn of a cache that may not be written: it draws without one, a little later
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     from matplotlib.figure import Figure  # noqa: PLC0415 - see the head of this file
 
     return Figure(figsize=(width, height), layout="constrained", facecolor=theme.paper)

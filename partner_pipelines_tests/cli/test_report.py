@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import shutil
 import stat
 import struct
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from partner_pipelines.state.vault import Vault
 from partner_pipelines_tests.cli.finished_demo import FinishedDemo
 from partner_pipelines_tests.cli.program import Program, only_line
 from partner_pipelines_tests.cli.reported import HOSTILE_PROPERTY, Page, Reported, reported
+from partner_pipelines_tests.modes import MODES_HOLD
 
 NEW_YORK = ZoneInfo("America/New_York")
 PNG = "data:image/png;base64,"
@@ -142,3 +144,16 @@ def test_before_the_first_sync_it_is_one_line(program: Program) -> None:
     assert finished.returncode == 2
     assert only_line(finished) == f"nothing is published yet in {program.place}: run partner-pipelines sync"
     assert not program.place.exists()
+
+
+def test_a_directory_that_may_not_be_written_is_one_line_and_nothing_of_the_drawings(
+    demo: FinishedDemo, passable: Program
+) -> None:
+    shutil.copytree(demo.data / "warehouse", passable.place / "warehouse", symlinks=True)
+    passable.place.chmod(0o555)
+    finished = passable.run("report", before=MODES_HOLD)
+    passable.place.chmod(0o755)
+    assert finished.returncode == 1
+    assert "Permission denied" in only_line(finished)
+    assert len(finished.stderr.splitlines()) == 1
+    assert not (passable.place / "reports").exists()
