@@ -43,10 +43,13 @@ _AGES = {"OPENMOOVE_LIST_MAX_AGE": "0", "OPENMOOVE_ACTIVE_MAX_AGE": "0"}
 
 def run_demo(seed_dir: Path | None, properties: int, *, as_json: bool) -> bool:
     """Serves, syncs, changes, syncs again, prints what landed; True when both syncs succeeded."""
-    parent = place_settings("PARTNER_DATA_DIR").data_dir
-    make_directory(parent, 0o755)
-    stop, data = StopSignal(), DataDirectory(parent / "demo")
-    with stop.on_signals(), sole(parent / "demo.lock", f"another demo runs in {data.root}: wait for its end"):
+    data = _place()
+    make_directory(data.root.parent, 0o755)
+    stop = StopSignal()
+    with (
+        stop.on_signals(),
+        sole(data.root.with_name("demo.lock"), f"another demo runs in {data.root}: wait for its end"),
+    ):
         options = ["--properties", str(properties), *(["--seed-dir", str(seed_dir.absolute())] if seed_dir else [])]
         with _begun_empty(data, options) as sandbox:
             environ = _environment(sandbox, data.root)
@@ -60,6 +63,12 @@ def run_demo(seed_dir: Path | None, properties: int, *, as_json: bool) -> bool:
     if as_json:
         typer.echo(json.dumps(_facts(first, second, data.root)))
     return first.success and second.success
+
+
+def _place() -> DataDirectory:
+    """`PARTNER_DATA_DIR/demo`; PARTNER_DATA_DIR itself where that is a demo already, as it is for who looks at one."""
+    place = place_settings("PARTNER_DATA_DIR").data_dir
+    return DataDirectory(place if is_demo(place) else place / "demo")
 
 
 @contextmanager

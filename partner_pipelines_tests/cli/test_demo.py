@@ -99,6 +99,19 @@ def test_a_directory_that_no_demo_made_is_left_alone(program: Program) -> None:
     assert mine.read_text() == "dear to me"
 
 
+def test_where_the_data_directory_is_a_demo_already_the_next_one_takes_its_place(program: Program) -> None:
+    """As README has it: after a demo, the shell's PARTNER_DATA_DIR is the demo's."""
+    program.place.mkdir()
+    (program.place / "environment.json").write_text('{"environment": "sandbox", "schema": 1, "demo": true}')
+    (program.place / "left-over").touch()
+    finished = program.run("demo", "--properties", "2", "--json")
+    assert finished.returncode == 0, finished.stderr
+    assert json.loads(finished.stdout.splitlines()[-1])["data_dir"] == str(program.place)
+    assert not (program.place / "left-over").exists()
+    assert not (program.place / "demo").exists()
+    assert program.run("query", "FROM openmoove.properties").returncode == 0
+
+
 @pytest.mark.parametrize("old", [True, False])
 def test_a_bad_seed_costs_nobody_the_old_demo(program: Program, old: bool) -> None:
     demo = program.place / "demo"
