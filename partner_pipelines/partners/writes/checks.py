@@ -17,7 +17,6 @@ REQUIRED = "This field is required."
 BLANK = "This field may not be blank."
 NOT_TEXT = "Not a valid string."
 NO_NULL = "Null characters are not allowed."
-NO_SURROGATE = "Surrogate characters are not allowed."
 NOT_AN_EMAIL = "Enter a valid email address"
 NOT_A_PHONE = "Invalid phone number format"
 NO_COUNTRY = f"{NOT_A_PHONE}: write it with its country code, as in +12025550123"
@@ -27,8 +26,6 @@ NOT_A_NUMBER = "A valid number is required."
 NOT_A_DAY = "Enter a day as YYYY-MM-DD"
 NOT_A_SWITCH = "Must be a valid boolean."
 
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
-"""Half of a character, as JSON can escape it: no bytes stand for it (RFC 3629, 3)."""
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _E164 = re.compile(r"\+[1-9]\d{1,14}")
 _PLAIN_NUMBER = re.compile(r"\+(1[2-9]|44[1-9])[0-9]{9}")
@@ -65,8 +62,6 @@ def text(limit: int | None = None) -> Check:
             raise RefusedValueError(f"Ensure this field has no more than {limit} characters.")
         if "\0" in stripped:
             raise RefusedValueError(NO_NULL)
-        if _SURROGATE.search(stripped):
-            raise RefusedValueError(NO_SURROGATE)
         return stripped
 
     return check
