@@ -101,7 +101,7 @@ def test_a_process_that_was_killed_leaves_a_torn_tail_at_most_and_the_next_check
     signed = segment.stat().st_size
     # It may have run ahead until its pipe was full: only what is read lets it go on
     while segment.stat().st_size < signed + 10_000:
-        child.stdout.readline()
+        assert child.stdout.readline(), "it has ended"
     child.kill()
     child.communicate()
     report = verified(data)
