@@ -30,6 +30,8 @@ def days(value: float | None) -> str:
     return NONE if value is None else f"{value:,.{0 if value >= 10 else 1}f} d"
 
 
-def moment(value: datetime | None, zone: ZoneInfo) -> str:
-    """22 Nov 2026 18:04 GMT, in the zone."""
+def moment(value: datetime | str | None, zone: ZoneInfo) -> str:
+    """22 Nov 2026 18:04 GMT, in the zone. A time that is no datetime in UTC comes from DuckDB as text, and stays so."""
+    if isinstance(value, str):
+        return text(value)
     return NONE if value is None else f"{value.astimezone(zone):%d %b %Y %H:%M %Z}"

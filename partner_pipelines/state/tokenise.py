@@ -107,11 +107,11 @@ class Tokeniser:
 
         `within` stands before the name, where it comes from a part of what was sent.
         """
-        whole = within + name
         if not name or is_field_name(name):
-            return whole, f"{extra}.{whole}", value
-        token = self.raw_token(whole)
-        return token, f"{extra}{HIDDEN_NAME}{token}", {whole: value}
+            return within + name, f"{extra}.{within}{name}", value
+        hidden = apart(within, name)
+        token = self.raw_token(hidden)
+        return token, f"{extra}{HIDDEN_NAME}{token}", {hidden: value}
 
     def _tokenise_unknown(
         self, unknown: Mapping[str, Any], place: Place, person_id: str, as_of: datetime, kept: list[VaultRow]
@@ -128,6 +128,11 @@ class Tokeniser:
     def _make(self, form: TokenForm, text: str) -> str:
         message = f"{form}\0{text}".encode("utf-8", "surrogatepass")
         return f"{form}_{hmac.digest(self._key, message, 'sha256').hex()[:_TOKEN_DIGITS]}"
+
+
+def apart(within: str, name: str) -> str:
+    """A name behind what it stands in, with a blank: an address is found in it as the address that it is."""
+    return f"{within} {name}" if within else name
 
 
 def _without(value: Any, names: Collection[str]) -> Any:

@@ -16,7 +16,7 @@ from partner_pipelines.partners.openmoove.signature import SIGNATURE_HEADER, sig
 from partner_pipelines.partners.openmoove.webhooks import WebhookError, decipher_told_milestone, decipher_webhook
 from partner_pipelines.partners.rows import Rows
 from partner_pipelines.state.inbox import Batch, Drop, Inbox
-from partner_pipelines.state.tokenise import raw_json
+from partner_pipelines.state.tokenise import apart, raw_json
 from partner_pipelines.state.vault import VaultRow
 from partner_pipelines.state.webhook_envelope import Envelope
 from partner_pipelines.sync.house import House
@@ -130,12 +130,15 @@ class Reader:
 
 def _bounded(extra: Mapping[str, Any]) -> Iterable[tuple[str, str, Any]]:
     """Each field: the part of the body that it stands in, its name, its value; of a hostile number the last as one."""
-    names = sorted(extra)
-    for place in names[:_NAMES_KEPT]:
-        part, dot, name = place.partition(".")
-        yield (part + dot, name, extra[place]) if dot and part in _PARTS else ("", place, extra[place])
-    if len(names) > _NAMES_KEPT:
-        yield "(more)", "", {name: extra[name] for name in names[_NAMES_KEPT:]}
+    places = sorted(extra)
+    yield from ((*_part_and_name(place), extra[place]) for place in places[:_NAMES_KEPT])
+    if len(places) > _NAMES_KEPT:
+        yield "(more)", "", {apart(*_part_and_name(place)): extra[place] for place in places[_NAMES_KEPT:]}
+
+
+def _part_and_name(place: str) -> tuple[str, str]:
+    part, dot, name = place.partition(".")
+    return (part + dot, name) if dot and part in _PARTS else ("", place)
 
 
 def archived(letter: Letter, state: str) -> dict[str, Any]:

@@ -65,9 +65,11 @@ def fill(program: Program) -> None:
     program.sandbox.fault("drop_before_effect", method="POST", path="/clients/$")
     push(program, "clients", client("Street", email=ADDRESS, last_name=PERSON["last name"]))
     property_id = program.sandbox.rows("openmoove_properties")[1]["id"]
+    receive(program, body(UPDATED, property_id, datetime.now(UTC), lodger={"name": PERSON["alone"], "at": ADDRESS}))
     as_a_name = {ADDRESS: {"role": "lodger"}}
-    lodger = {"name": PERSON["alone"], "at": ADDRESS}
-    receive(program, body(UPDATED, property_id, datetime.now(UTC), lodger=lodger, **as_a_name))
+    receive(program, body(UPDATED, property_id, datetime.now(UTC), **as_a_name))
+    among_many = {f"a{number}": number for number in range(600)} | as_a_name  # the last of more than are told apart
+    receive(program, body(UPDATED, property_id, datetime.now(UTC), **among_many))
     receive(program, json.dumps({"event": "party.invited", "who": ADDRESS, "name": PERSON["alone"]}).encode())
     drop(program, "unsigned.json", json.dumps({"mail": ADDRESS}).encode())
     apply(program)
@@ -115,9 +117,11 @@ def test_nothing_of_the_person_is_left_and_nothing_brings_it_back(program: Progr
 def _come_again(program: Program) -> None:
     """By webhook, by push, by a file, and with the address left out."""
     property_id = program.sandbox.rows("openmoove_properties")[1]["id"]
+    receive(program, body(UPDATED, property_id, datetime.now(UTC), lodger={"name": PERSON["alone"], "at": ADDRESS}))
     as_a_name = {ADDRESS: {"role": "lodger"}}
-    lodger = {"name": PERSON["alone"], "at": ADDRESS}
-    receive(program, body(UPDATED, property_id, datetime.now(UTC), lodger=lodger, **as_a_name))
+    receive(program, body(UPDATED, property_id, datetime.now(UTC), **as_a_name))
+    among_many = {f"a{number}": number for number in range(600)} | as_a_name  # the last of more than are told apart
+    receive(program, body(UPDATED, property_id, datetime.now(UTC), **among_many))
     apply(program)
     refused = push(program, "leads", lead("Again", email=ADDRESS.lower(), first_name=PERSON["first name"]))
     assert refused.sent == []

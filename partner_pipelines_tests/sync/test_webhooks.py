@@ -344,7 +344,7 @@ def test_a_name_that_reads_like_no_fields_name_hides_behind_a_token_and_comes_ba
     assert shown == {"data.note", "data.", "milestone.colour", "version"}
     with synced.published(full=True) as query:
         (full,) = query("SELECT extra FROM audit.webhook_deliveries")
-    expected = {f"{place}.{name}": value for place in ("data", "milestone") for name, value in more.items()}
+    expected = {f"{place}. {name}": value for place in ("data", "milestone") for name, value in more.items()}
     others = {"data.note": 1, "data.": 2, "milestone.colour": "red", "ada.top@example.com": True, "version": 3}
     assert json.loads(full["extra"]) == expected | others
 

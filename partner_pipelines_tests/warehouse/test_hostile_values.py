@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from partner_pipelines.report.tables import longest_overdue
 from partner_pipelines.warehouse.merging import TableChanges
-from partner_pipelines_tests.warehouse.support import Yard, a_lead, a_milestone, a_unit
+from partner_pipelines_tests.warehouse.support import Yard, a_detail, a_lead, a_listed, a_milestone, a_unit
 
 OFFSETS: st.SearchStrategy[Any] = st.none() | st.integers(-1439, 1439).map(
     lambda minutes: timezone(timedelta(minutes=minutes))
@@ -90,6 +92,16 @@ def test_whatever_validates_is_merged_and_comes_back(
             known = yard.read("SELECT epoch_us(completed_at) AS t, completed_at FROM openmoove.milestones ORDER BY id")
             assert [row["t"] for row in known] == [microseconds(moment) for moment in times]
             assert all(isinstance(row["completed_at"], datetime) for row in known), "a plan counts with it"
+
+
+def test_a_due_date_without_a_datetime_that_an_older_version_has_merged_stops_no_report(yard: Yard) -> None:
+    step = a_milestone(1, completed=False, completed_at=None)
+    yard.merge(yard.listed(10, a_listed(1)), yard.detail(11, a_detail(1)), yard.milestones(12, 1, step))
+    yard.read("UPDATE openmoove.milestones SET due_date = '0001-01-01 00:00:00+05'")
+    table = longest_overdue(lambda query: list(yard.published(query).rows), ZoneInfo("Europe/London"))
+    ((address, name, due, *_),) = table.rows
+    assert (address, name) == ("1 Mill Lane", "Instruction")
+    assert "12-31" in due
 
 
 def microseconds(moment: str) -> int:
