@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from partner_pipelines.state.addresses import addresses_in
+from partner_pipelines.state.drops import taking
 from partner_pipelines.state.files import state_errors, write_atomically
 from partner_pipelines.sync.write_files import SUFFIXES
 
@@ -29,9 +30,12 @@ def clear_files(outbox: Path, address: str, *, dry_run: bool = False) -> list[Cl
     What can be read as writes loses that person's lines; what cannot (another form, another encoding) is removed.
     With `dry_run` the files stay as they are.
     """
-    with state_errors("read", outbox):
-        paths = [path for path in sorted(outbox.glob("**/*")) if path.is_file() and path.parent != outbox]
-    return [cleared for path in paths if (cleared := _clear(path, address, dry_run=dry_run)) is not None]
+    if not outbox.is_dir():
+        return []
+    with taking(outbox):  # a file that is being taken moves, and may name the person until it is put away
+        with state_errors("read", outbox):
+            paths = [path for path in sorted(outbox.glob("**/*")) if path.is_file() and path.parent != outbox]
+        return [cleared for path in paths if (cleared := _clear(path, address, dry_run=dry_run)) is not None]
 
 
 def _clear(path: Path, address: str, *, dry_run: bool) -> Cleared | None:

@@ -103,6 +103,11 @@ def form_of(kind: str) -> Form:
     return FORMS[kind]
 
 
+def addresses_of(payload: Values) -> list[str]:
+    """The e-mail addresses by which a payload names persons."""
+    return [value for name, value in payload.items() if name.endswith("email") and isinstance(value, str)]
+
+
 def _parts(line: Line, target: str | None, reference: str | None, natural: tuple[str, ...] | None) -> Sequence[str]:
     """What makes two lines the same item's."""
     if target is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from partner_pipelines.state.outbox import FINAL, Draft, Outbox, Queued, State, Write
 from partner_pipelines.state.outbox_files import make_places
 from partner_pipelines.sync.house import House
-from partner_pipelines.sync.write_drafts import BadLine, Drafting, Line
+from partner_pipelines.sync.write_drafts import BadLine, Drafting, Line, addresses_of
 from partner_pipelines.sync.write_forecast import Forecast
 from partner_pipelines.sync.write_known import known_items
 from partner_pipelines.sync.write_sending import newer
@@ -68,6 +68,7 @@ def queue_lines(
                 report.ids.append(queued.id)
             else:
                 report.unchanged += 1
+        report.erased += 0 if dry is not None else _erase_late(house, outbox, drafts)
         if told is not None:
             told(report.lines)
         house.stop.wait(0)
@@ -79,22 +80,29 @@ def queue_lines(
 
 def _refuse_erased(house: House, drafted: Sequence[Draft | BadLine]) -> tuple[list[Draft], list[BadLine]]:
     """A person who was erased is neither stored nor told to a partner again."""
-    addresses = {address for one in drafted if isinstance(one, Draft) for address in _addresses(one)}
-    erased = house.vault.erased_among(addresses)
+    erased = _erased_of(house, [one for one in drafted if isinstance(one, Draft)])
     drafts: list[Draft] = []
     bad: list[BadLine] = []
     for one in drafted:
         if isinstance(one, BadLine):
             bad.append(one)
-        elif erased and any(address in erased for address in _addresses(one)):
+        elif erased and any(address in erased for address in addresses_of(one.payload)):
             bad.append(BadLine(one.line or 0, {"email": [ERASED]}))
         else:
             drafts.append(one)
     return drafts, bad
 
 
-def _addresses(draft: Draft) -> Iterator[str]:
-    return (value for name, value in draft.payload.items() if name.endswith("email") and isinstance(value, str))
+def _erase_late(house: House, outbox: Outbox, drafts: Sequence[Draft]) -> int:
+    """An erasure that came after the look above may have looked into the outbox before these writes were there.
+
+    How many writes lost what they held; what waits of them is rejected.
+    """
+    return sum(outbox.erase(address) for address in _erased_of(house, drafts))
+
+
+def _erased_of(house: House, drafts: Sequence[Draft]) -> frozenset[str]:
+    return house.vault.erased_among({address for draft in drafts for address in addresses_of(draft.payload)})
 
 
 def _put(house: House, outbox: Outbox, drafts: Sequence[Draft]) -> list[Queued]:

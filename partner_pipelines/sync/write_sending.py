@@ -24,6 +24,7 @@ from partner_pipelines.state.addresses import normal_email
 from partner_pipelines.state.outbox import Action, Draft, Outbox, Settled, State, Write
 from partner_pipelines.state.tokenise import raw_json
 from partner_pipelines.sync.house import House
+from partner_pipelines.sync.write_drafts import addresses_of
 from partner_pipelines.sync.write_known import PLACE, Known, known_items, unseen
 
 HELD_SECONDS = 300.0
@@ -69,8 +70,8 @@ class Sender:
         """
         form, before = FORMS[write.kind], self._before.get(write.id)
         known = newer(self._known.get(write.id), before, write)
-        if write.payload is None:
-            return Settled(write.id, "rejected", reason="its payload was erased before it was sent")
+        if write.payload is None or self._is_erased(write):
+            return Settled(write.id, "rejected", reason="the person was erased before it was sent")
         there = known.partner_id if known else before.partner_id if before else None
         if known is not None and not known.differs:
             return Settled(write.id, "unchanged", partner_id=there)
@@ -80,6 +81,10 @@ class Sender:
         if differs and not form.has_update:
             return Settled(write.id, "rejected", partner_id=there, reason=f"{NO_UPDATE} ({', '.join(differs)})")
         return self._put(write, write.target or there)
+
+    def _is_erased(self, write: Write) -> bool:
+        """Also by somebody who came after the write was claimed: what is in memory here no erasure reaches."""
+        return bool(self._house.vault.erased_among(addresses_of(write.payload or {})))
 
     def _put(self, write: Write, target: str | None) -> Settled:
         action: Action = "create" if target is None else "update"
@@ -104,7 +109,7 @@ class Sender:
         if isinstance(error, BadRequestError | NotFoundError) and not (
             isinstance(error, NotFoundError) and target is None
         ):
-            words = error.field_errors
+            words = None if self._is_erased(write) else error.field_errors  # they may quote
             return Settled(write.id, "rejected", action, target, request_id, error.message, words)
         if request_id is None or _had_no_effect(error):
             rest = max(HELD_SECONDS, getattr(error, "retry_after_seconds", None) or 0.0)
