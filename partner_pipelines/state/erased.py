@@ -57,15 +57,15 @@ class Erased:
     def _allowed(self, rows: list[VaultRow]) -> Iterator[VaultRow]:
         person = _person(rows[0])
         addresses = {address for row in rows if row.value is not None for address in addresses_in(row.value)}
-        is_erased = any(map(self.knows, addresses)) if addresses else self._is_erased_person(person)
+        is_erased = any(map(self.knows, addresses)) if addresses else self.knows_person(person)
         if is_erased:
             self._remember(person)
         elif addresses:
             self._forget(person)
         return (row._replace(value=None) if is_erased else row for row in rows)
 
-    def _is_erased_person(self, person: Person) -> bool:
-        """A row whose address is missing today is still that person's."""
+    def knows_person(self, person: Person) -> bool:
+        """Whether the row was an erased person's when its address last came: without one it still is."""
         found = self._database.execute(
             "SELECT 1 FROM erased_persons WHERE connection = ? AND kind = ? AND person_id = ?", person
         )
@@ -76,7 +76,7 @@ class Erased:
 
     def _forget(self, person: Person) -> None:
         """Who has an address that was not erased, or may come again, is somebody of whom all is kept."""
-        if self._is_erased_person(person):
+        if self.knows_person(person):
             self._database.execute(_FORGET_PERSON, person)
 
     def allow(self, address: str) -> None:

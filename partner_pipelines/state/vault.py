@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from partner_pipelines.clock import latest_proof, now
-from partner_pipelines.state.erased import Erased, Erasure, subject_of
+from partner_pipelines.state.erased import Erased, Erasure, Person, subject_of
 from partner_pipelines.state.private_sqlite import PrivateSQLite
 from partner_pipelines.state.vault_row import VaultRow
 
@@ -148,6 +148,14 @@ class Vault:
         with self._file.opened() as database:
             erased = Erased(database, self._key)
             return frozenset(address for address in addresses if erased.knows(address))
+
+    def erased_persons_among(self, persons: Collection[Person]) -> frozenset[Person]:
+        """Those of the persons who were erased, by connection, table and key. Raises StateError."""
+        if not persons or not self._file.exists():
+            return frozenset()
+        with self._file.opened() as database:
+            erased = Erased(database, self._key)
+            return frozenset(person for person in persons if erased.knows_person(person))
 
     def copy_to(self, path: Path) -> None:
         """A copy of the vault stands in this new file, mode 0600. Raises StateError."""

@@ -14,8 +14,10 @@ from partner_pipelines.errors import UsageError
 from partner_pipelines.partners.writes.checks import is_text
 from partner_pipelines.partners.writes.forms import FORMS, Errors, Form, Values
 from partner_pipelines.settings import Connection, Settings
-from partner_pipelines.state.outbox import Draft
+from partner_pipelines.state.erased import Person
+from partner_pipelines.state.outbox import Draft, Write
 from partner_pipelines.state.tokenise import raw_json
+from partner_pipelines.warehouse.tables import WRITTEN
 
 CONNECTION = "connection"
 NO_WORD = "Write it as text or as a whole number"
@@ -106,6 +108,13 @@ def form_of(kind: str) -> Form:
 def addresses_of(payload: Values) -> list[str]:
     """The e-mail addresses by which a payload names persons."""
     return [value for name, value in payload.items() if name.endswith("email") and isinstance(value, str)]
+
+
+def person_of(write: Draft | Write) -> Person | None:
+    """Whose a write is that names a person by the partner's id alone: connection, table, key."""
+    if write.target is None or write.kind not in WRITTEN or addresses_of(write.payload or {}):
+        return None
+    return write.connection, WRITTEN[write.kind], write.target
 
 
 def _parts(line: Line, target: str | None, reference: str | None, natural: tuple[str, ...] | None) -> Sequence[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from partner_pipelines.state.outbox import FINAL, Draft, Outbox, Queued, State, Write
 from partner_pipelines.state.outbox_files import make_places
 from partner_pipelines.sync.house import House
-from partner_pipelines.sync.write_drafts import BadLine, Drafting, Line, addresses_of
+from partner_pipelines.sync.write_drafts import BadLine, Drafting, Line, addresses_of, person_of
 from partner_pipelines.sync.write_forecast import Forecast
 from partner_pipelines.sync.write_known import known_items
 from partner_pipelines.sync.write_sending import newer
@@ -58,7 +58,7 @@ def queue_lines(
         drafts, bad = _refuse_erased(house, drafted)
         for one in bad:
             report.rejected += 1
-            report.erased += ERASED in one.errors.get("email", ())
+            report.erased += any(ERASED in words for words in one.errors.values())
             told_bad(one)
         report.lines += len(piece)
         if dry is not None:
@@ -80,7 +80,9 @@ def queue_lines(
 
 def _refuse_erased(house: House, drafted: Sequence[Draft | BadLine]) -> tuple[list[Draft], list[BadLine]]:
     """A person who was erased is neither stored nor told to a partner again."""
-    erased = _erased_of(house, [one for one in drafted if isinstance(one, Draft)])
+    good = [one for one in drafted if isinstance(one, Draft)]
+    erased = _erased_of(house, good)
+    persons = house.vault.erased_persons_among({person for one in good if (person := person_of(one)) is not None})
     drafts: list[Draft] = []
     bad: list[BadLine] = []
     for one in drafted:
@@ -88,6 +90,8 @@ def _refuse_erased(house: House, drafted: Sequence[Draft | BadLine]) -> tuple[li
             bad.append(one)
         elif erased and any(address in erased for address in addresses_of(one.payload)):
             bad.append(BadLine(one.line or 0, {"email": [ERASED]}))
+        elif person_of(one) in persons:
+            bad.append(BadLine(one.line or 0, {"id": [ERASED]}))
         else:
             drafts.append(one)
     return drafts, bad

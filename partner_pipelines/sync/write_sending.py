@@ -24,7 +24,7 @@ from partner_pipelines.state.addresses import normal_email
 from partner_pipelines.state.outbox import Action, Draft, Outbox, Settled, State, Write
 from partner_pipelines.state.tokenise import raw_json
 from partner_pipelines.sync.house import House
-from partner_pipelines.sync.write_drafts import addresses_of
+from partner_pipelines.sync.write_drafts import addresses_of, person_of
 from partner_pipelines.sync.write_known import PLACE, Known, known_items, unseen
 
 HELD_SECONDS = 300.0
@@ -84,7 +84,10 @@ class Sender:
 
     def _is_erased(self, write: Write) -> bool:
         """Also by somebody who came after the write was claimed: what is in memory here no erasure reaches."""
-        return bool(self._house.vault.erased_among(addresses_of(write.payload or {})))
+        vault, person = self._house.vault, person_of(write)
+        if person is not None:
+            return bool(vault.erased_persons_among([person]))
+        return bool(vault.erased_among(addresses_of(write.payload or {})))
 
     def _put(self, write: Write, target: str | None) -> Settled:
         action: Action = "create" if target is None else "update"

@@ -152,6 +152,12 @@ def test_writes_of_the_persons_items_lose_what_they_say_though_they_name_no_addr
     payloads = [write.payload for write in outbox(program).find([1, 2])]
     assert payloads[0] is None
     assert payloads[1] is not None
+    again = push(program, "leads", alone, {"id": "LEAD_E3", "first_name": "A third", "status": "lost"})
+    assert [bad.errors for bad in again.rejected] == [
+        {"id": ["This person was erased: nothing of them is stored or sent"]}
+    ]
+    assert again.states == {"updated": 1}
+    assert leaks(program) == []
 
 
 def test_a_dry_run_changes_nothing_and_says_what_an_erasure_takes(program: Program) -> None:
