@@ -22,7 +22,7 @@ UPDATE writes SET
     state = :state, action = coalesce(:action, action), partner_id = coalesce(:partner_id, partner_id),
     request_ids = iif(:request_id IS NULL, request_ids, json_insert(request_ids, '$[#]', :request_id)),
     attempts = attempts + (:request_id IS NOT NULL), looks = coalesce(:looks, looks),
-    reason = :reason, field_errors = :field_errors, boot = :boot,
+    reason = :reason, field_errors = iif(payload IS NULL, NULL, :field_errors), boot = :boot,
     due = iif(:state = 'unknown' AND payload IS NULL, NULL, :due),
     sent_at = iif(:request_id IS NULL, sent_at, :at),
     uncertain_at = iif(:state = 'unknown', coalesce(uncertain_at, :at), uncertain_at),
