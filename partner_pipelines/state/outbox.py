@@ -36,6 +36,7 @@ from partner_pipelines.state.outbox_sql import (
     HOLD,
     KEPT,
     LAST,
+    LAST_OF_ITEM,
     LONG_DONE,
     OVERDUE,
     RESTED,
@@ -181,6 +182,14 @@ class Outbox:
                 for write in writes
             }
         return {outbox_id: earlier[0] for outbox_id, earlier in found.items() if earlier}
+
+    def last_done(self, items: Collection[Item]) -> dict[Item, Write]:
+        """By item: the last write that the partner took, whatever key it has."""
+        if not items or not outbox_exists(self._directory):
+            return {}
+        with outbox_transaction(self._directory) as database:
+            found = {item: select_writes(database, LAST_OF_ITEM, *item) for item in items}
+        return {item: last[0] for item, last in found.items() if last}
 
     def due_unknown(self, connection: str) -> list[Write]:
         """Writes whose end is not known and that have rested."""

@@ -51,7 +51,8 @@ CREATE INDEX writes_by_revision ON writes (revision);
 CREATE TABLE counter (revision INTEGER NOT NULL);
 INSERT INTO counter VALUES (0);
 """
-_STEPS = (_CREATE,)
+_BY_ITEM = "CREATE INDEX writes_by_item ON writes (connection, kind, coalesce(target, partner_id), id)"
+_STEPS = (_CREATE, _BY_ITEM)
 SCHEMA = len(_STEPS)
 
 

@@ -43,7 +43,9 @@ def put_draft(database: sqlite3.Connection, draft: Draft, revision: int, anew: b
 
 def last_write(row: sqlite3.Row, draft: Draft) -> LastWrite:
     """What the last write of the draft's key was."""
-    return LastWrite(row["state"], row["payload_hash"] == draft.payload_hash, _time(row["finished_at"]))
+    return LastWrite(
+        row["state"], row["payload_hash"] == draft.payload_hash, _time(row["finished_at"]), row["partner_id"]
+    )
 
 
 def settle_one(

@@ -35,6 +35,10 @@ BEFORE = """
 kind = ? AND connection = ? AND key = ? AND id < ? AND state IN ('created', 'updated')
 ORDER BY id DESC LIMIT 1
 """
+LAST_OF_ITEM = """
+connection = ? AND kind = ? AND coalesce(target, partner_id) = ? AND state IN ('created', 'updated')
+ORDER BY id DESC LIMIT 1
+"""
 DUE = "state = 'unknown' AND connection = ? AND due IS NOT NULL AND (boot <> ? OR due <= ?)"
 # The lease's end is in `due`; what a program claimed that gave no leases has none
 OVERDUE = "state = 'sending' AND boot = ?1 AND coalesce(due, 0) <= ?2"
@@ -86,6 +90,6 @@ INSERT INTO writes (
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)
 """
 LAST = """
-SELECT id, state, payload_hash, finished_at FROM writes
+SELECT id, state, payload_hash, finished_at, partner_id FROM writes
 WHERE kind = ? AND connection = ? AND key = ? ORDER BY id DESC LIMIT 1
 """

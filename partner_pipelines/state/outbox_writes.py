@@ -105,3 +105,4 @@ class LastWrite(NamedTuple):
     state: State
     is_same: bool
     finished_at: datetime | None
+    partner_id: str | None = None

@@ -6,11 +6,13 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import datetime
 
 from partner_pipelines.partners.writes.forms import FORMS
-from partner_pipelines.state.outbox import FINAL, Draft, LastWrite, Outbox, State
+from partner_pipelines.state.outbox import FINAL, Draft, LastWrite, Outbox, State, Write
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.write_known import Known, known_items, unseen
+from partner_pipelines.sync.write_sending import differing, last_of_items
 
 
 class Forecast:
@@ -28,9 +30,13 @@ class Forecast:
     def add(self, drafts: Sequence[Draft]) -> None:
         """Some more lines. Raises StateError."""
         known = known_items(self._house, drafts)
-        lasts = Outbox(self._house.data.outbox).look_up(drafts)
+        outbox = Outbox(self._house.data.outbox)
+        lasts = outbox.look_up(drafts)
+        ids = {place: last.partner_id for place, last in enumerate(lasts) if last is not None}
+        others = last_of_items(outbox, drafts, ids, known)
         self._seen.execute("BEGIN")
-        for place, (draft, last) in enumerate(zip(drafts, lasts, strict=True)):
+        for place, (draft, of_key) in enumerate(zip(drafts, lasts, strict=True)):
+            last = _later(draft, of_key, others.get(place))
             earlier = self._earlier(draft)
             self.counts[_end(draft, None if earlier else known.get(place), earlier or last)] += 1
         self._seen.execute("COMMIT")
@@ -45,6 +51,17 @@ class Forecast:
             row = found.fetchone()
         self._seen.execute("INSERT OR REPLACE INTO seen VALUES (?, ?)", (draft.key, draft.payload_hash))
         return row and LastWrite("created", row[0] == draft.payload_hash, None)
+
+
+def _later(draft: Draft, of_key: LastWrite | None, of_item: Write | None) -> LastWrite | None:
+    """The last write of the draft's key, or the one of its item under another key, whichever was done later."""
+    if of_item is None or (of_key is not None and not _is_before(of_key.finished_at, of_item.finished_at)):
+        return of_key
+    return LastWrite(of_item.state, not differing(of_item, draft), of_item.finished_at)
+
+
+def _is_before(one: datetime | None, other: datetime | None) -> bool:
+    return one is not None and other is not None and one < other
 
 
 def _end(draft: Draft, known: Known | None, last: LastWrite | None) -> State:

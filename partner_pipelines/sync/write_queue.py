@@ -13,8 +13,8 @@ from partner_pipelines.state.outbox_files import make_places
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.write_drafts import BadLine, Drafting, Line, addresses_of, person_of
 from partner_pipelines.sync.write_forecast import Forecast
-from partner_pipelines.sync.write_known import known_items
-from partner_pipelines.sync.write_sending import newer
+from partner_pipelines.sync.write_known import Known, known_items
+from partner_pipelines.sync.write_sending import differing, newer, with_other_keys
 
 ERASED = "This person was erased: nothing of them is stored or sent"
 PIECE = 500
@@ -115,17 +115,28 @@ def _put(house: House, outbox: Outbox, drafts: Sequence[Draft]) -> list[Queued]:
     if not again:
         return queued
     # It was written before; what the partner has now may be another value
-    earlier = _with_effect(outbox, [queued[place].id for place in again])
-    known = known_items(house, [drafts[place] for place in again])
+    repeated = [drafts[place] for place in again]
+    known = known_items(house, repeated)
+    by_id = _with_effect(outbox, [queued[place].id for place in again])
+    of_key = {number: by_id[queued[place].id] for number, place in enumerate(again) if queued[place].id in by_id}
+    before = with_other_keys(outbox, repeated, of_key, known)
     moved = [
         place
         for number, place in enumerate(again)
-        if (found := newer(known.get(number), earlier.get(queued[place].id), drafts[place])) and found.differs
+        if _has_moved(drafts[place], before.get(number), of_key.get(number), known.get(number))
     ]
     if moved:
         for place, one in zip(moved, outbox.put([drafts[place] for place in moved], range(len(moved))), strict=True):
             queued[place] = one
     return queued
+
+
+def _has_moved(draft: Draft, before: Write | None, of_key: Write | None, known: Known | None) -> bool:
+    """What the partner has of the item is not what the draft says, though its key's last write said the same."""
+    found = newer(known, before, draft)
+    if found is not None:
+        return bool(found.differs)
+    return before is not None and before is not of_key and bool(differing(before, draft))
 
 
 def _with_effect(outbox: Outbox, ids: Sequence[int]) -> dict[int, Write]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from partner_pipelines.partners.writes.forms import FORMS
 from partner_pipelines.partners.writes.operations import Sending
 from partner_pipelines.settings import Connection, OpenMooveConnection, ResManConnection
 from partner_pipelines.state.addresses import normal_email
-from partner_pipelines.state.outbox import Action, Draft, Outbox, Settled, State, Write
+from partner_pipelines.state.outbox import Action, Draft, Item, Outbox, Settled, State, Write
 from partner_pipelines.state.tokenise import raw_json
 from partner_pipelines.sync.house import House
 from partner_pipelines.sync.write_drafts import addresses_of, person_of
@@ -58,8 +58,8 @@ class Sender:
         self._house = house
         self._key = house.data.key("content")
         self._client = client_for(house, connection)
-        self._before = outbox.done_before(claimed)
         self._known = _known(house, claimed)
+        self._before = with_other_keys(outbox, claimed, outbox.done_before(claimed), self._known)
 
     def send(self, write: Write) -> Settled:
         """What became of it.
@@ -75,7 +75,7 @@ class Sender:
         there = known.partner_id if known else before.partner_id if before else None
         if known is not None and not known.differs:
             return Settled(write.id, "unchanged", partner_id=there)
-        differs = known.differs if known else _differing(before, write) if before else ()
+        differs = known.differs if known else differing(before, write) if before else ()
         if before is not None and not differs:
             return Settled(write.id, "unchanged", partner_id=there)
         if differs and not form.has_update:
@@ -143,7 +143,38 @@ def newer(known: Known | None, before: Write | None, write: Draft | Write) -> Kn
     return replace(known, differs=(*known.differs, *unseen(write, before)))
 
 
-def _differing(before: Write, write: Write) -> tuple[str, ...]:
+def with_other_keys(
+    outbox: Outbox, writes: Sequence[Draft | Write], before: Mapping[int, Write], known: Mapping[int, Known]
+) -> dict[int, Write]:
+    """What `before` has, by place or number, or what the partner took later of the same item under another key."""
+    last = last_of_items(outbox, writes, {number: write.partner_id for number, write in before.items()}, known)
+    later = {number: write for number, write in last.items() if number not in before or before[number].id < write.id}
+    return {**before, **later}
+
+
+def last_of_items(
+    outbox: Outbox, writes: Sequence[Draft | Write], partner_ids: Mapping[int, str | None], known: Mapping[int, Known]
+) -> dict[int, Write]:
+    """By place or number: the last write of the same item that the partner took, whatever key it has.
+
+    A lead is one item, by its address in one file and by the partner's id in another. `partner_ids`: what is known of
+    writes that name none and are not in the warehouse.
+    """
+    items: dict[int, Item] = {}
+    for number, write in _numbered(writes):
+        seen = known[number].partner_id if number in known else partner_ids.get(number)
+        partner_id = seen if write.target is None else write.target
+        if partner_id is not None and FORMS[write.kind].has_update:
+            items[number] = write.connection, write.kind, partner_id
+    last = outbox.last_done(frozenset(items.values()))
+    return {number: last[item] for number, item in items.items() if item in last}
+
+
+def _numbered(writes: Sequence[Draft | Write]) -> Iterator[tuple[int, Draft | Write]]:
+    return ((write.id if isinstance(write, Write) else place, write) for place, write in enumerate(writes))
+
+
+def differing(before: Write, write: Draft | Write) -> tuple[str, ...]:
     """The fields in which a write differs from one of the same item; how the key is spelt makes no difference."""
     if before.payload_hash == write.payload_hash:
         return ()

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import time
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 from partner_pipelines.errors import NewerSchemaError, StateError
 from partner_pipelines.state.outbox import Draft, Outbox, Settled
 from partner_pipelines.state.outbox_file import FILE
+from partner_pipelines.state.outbox_sql import LAST_OF_ITEM
 
 FORK = multiprocessing.get_context("fork")
 DEADLINE_SECONDS = 60
@@ -53,6 +55,20 @@ def test_the_file_is_for_the_program_alone(outbox: Outbox, tmp_path: Path) -> No
     outbox.put([draft("a")])
     for path in (tmp_path / "outbox").iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+def test_an_outbox_of_the_first_schema_goes_on_and_finds_items_by_the_partners_id(
+    outbox: Outbox, tmp_path: Path
+) -> None:
+    (queued,) = outbox.put([draft("a")])
+    with closing(sqlite3.connect(tmp_path / "outbox" / FILE)) as database:
+        database.executescript("DROP INDEX writes_by_item; PRAGMA user_version = 1")
+    outbox.settle([Settled(queued.id, "created", "create", "LEAD_1")])
+    item = ("resman", "leads", "LEAD_1")
+    assert outbox.last_done([item, ("resman", "leads", "LEAD_2")])[item].id == queued.id
+    with closing(sqlite3.connect(tmp_path / "outbox" / FILE)) as database:
+        plan = database.execute(f"EXPLAIN QUERY PLAN SELECT * FROM writes WHERE {LAST_OF_ITEM}", item).fetchall()
+    assert "writes_by_item" in str(plan), "found without reading every write"
 
 
 def test_the_same_write_again_is_the_write_that_is_there(outbox: Outbox) -> None:

@@ -161,3 +161,21 @@ def test_an_address_that_alone_changes_is_sent_to_the_item_that_its_id_names(pro
     assert there(program, "Moved")["email"] == first["email"]
     respelt = push(program, "leads", named | {"email": "First.Moved@example.com"})
     assert (respelt.states, respelt.sent) == ({"unchanged": 1}, [])
+
+
+def test_a_lead_is_one_item_under_its_address_and_under_its_id(program: Program) -> None:
+    """Whichever wrote last counts, before a sync has seen any of it and after."""
+    by_address = lead("Twokeys", status="contacted")
+    assert pushed(program, by_address) == "created"
+    by_id = {"id": there(program, "Twokeys")["id"], "status": "lost"}
+    assert pushed(program, by_id) == "updated"
+    assert pushed(program, by_address) == "updated"
+    assert there(program, "Twokeys")["status"] == "contacted"
+    assert pushed(program, by_id) == "updated"
+    assert pushed(program, by_id) == "unchanged"
+    program.sync("leads")
+    assert pushed(program, by_id) == "unchanged"
+    assert pushed(program, by_address) == "updated"
+    assert pushed(program, by_id | {"status": "qualified"}) == "updated"
+    assert pushed(program, lead("Twokeys", status="contacted", source="email")) == "updated", "the warehouse is behind"
+    assert there(program, "Twokeys")["status"] == "contacted"

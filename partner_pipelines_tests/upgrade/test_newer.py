@@ -56,7 +56,7 @@ def _outbox(data: Path) -> Path:
     path = data / "outbox" / "outbox.sqlite"
     path.parent.mkdir(exist_ok=True)
     with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA user_version = 2")
+        database.execute("PRAGMA user_version = 3")
     return path
 
 
