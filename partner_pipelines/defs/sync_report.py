@@ -82,20 +82,21 @@ def build_report(
 
 
 def _by_reason(tables: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, list[str]]:
-    """The tables of each reason, from the reasons by connection of each table."""
+    """The tables of each reason, from the reasons by connection of each table; for people.
+
+    A sentence that names its connection itself stands as it is.
+    """
     found: dict[str, list[str]] = {}
     for table, sentences in tables:
         for connection, sentence in sentences.items():
-            found.setdefault(in_one({connection: sentence}), []).append(table)
+            told = sentence if _names(sentence, connection) else f"{connection}: {sentence}"
+            found.setdefault(told, []).append(table)
     return found
 
 
 def in_one(sentences: Mapping[str, str]) -> str:
-    """Sentences by connection as one text; a sentence that names its connection itself stands as it is."""
-    return "; ".join(
-        sentence if _names(sentence, connection) else f"{connection}: {sentence}"
-        for connection, sentence in sentences.items()
-    )
+    """Sentences by connection as one text."""
+    return "; ".join(f"{connection}: {sentence}" for connection, sentence in sentences.items())
 
 
 def _names(sentence: str, connection: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import httpx
 
 from partner_pipelines_tests.cli.program import DEADLINE_SECONDS, Program, wait_until
+from partner_pipelines_tests.ports import free_port
 
 # A quota that one sync does not fit into: then there is a budget to draw, and something left to fetch
 SANDBOX = ["--properties", "40", "--rate-limits", "75/3600", "--latency-ms", "2"]
@@ -32,7 +32,7 @@ def served(root: Path) -> Iterator[str]:
     kept = program.place / "state" / "sandbox"
     kept.mkdir(parents=True, mode=0o700)
     (kept / "options.json").write_text(json.dumps(SANDBOX))
-    ports = [str(_free_port()) for _ in range(2)]
+    ports = [str(free_port()) for _ in range(2)]
     with program.started("up", "--port", ports[0], "--receiver-port", ports[1]) as up:
         # `up` has its sandbox long before Dagster has come up: the rows are there when the UI is
         noted = program.place / "state" / "sandbox.json"
@@ -73,8 +73,3 @@ def _stop_schedules(url: str) -> None:
 def _is_loaded(url: str) -> bool:
     entries = ask(url, _LOCATION)["workspaceOrError"]["locationEntries"]
     return [(entry["locationOrLoadError"] or {}).get("__typename") for entry in entries] == ["RepositoryLocation"]
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from partner_pipelines_tests.cli.program import DEADLINE_SECONDS, Program, only_line, wait_until
+from partner_pipelines_tests.ports import free_port
 
 UNITS = ("sync", "--json", "--select", 'key:"resman/units"')
 WITHIN_SECONDS = 60  # of a kill; on a quiet machine it takes two
@@ -34,7 +34,7 @@ def test_killed_it_leaves_nobody_and_the_next_one_serves_lends_its_sandbox_and_e
     """Both in one test: each start of Dagster takes seven seconds."""
     program.set_traps()
     _start_own_sandboxes_with(program, SLOW)
-    with program.started("up", "--port", str(port := _free_port())) as killed:
+    with program.started("up", "--port", str(port := free_port())) as killed:
         _read_until_ready(killed, port)
         run_id = _launch(port)
         wait_until(lambda: _run_processes(program) != [], "the run has a process of its own", DEADLINE_SECONDS)
@@ -51,7 +51,7 @@ def test_killed_it_leaves_nobody_and_the_next_one_serves_lends_its_sandbox_and_e
             examined = program.run("doctor", "--json")
         assert synced.returncode == 0, synced.stderr
         _all_is_served(examined)
-        second = program.run("up", "--port", str(_free_port()))
+        second = program.run("up", "--port", str(free_port()))
         assert second.returncode == 2
         assert "serves" in only_line(second)
         up.send_signal(signal.SIGINT)
@@ -135,8 +135,3 @@ def _no_other_sandbox(program: Program) -> Iterator[None]:
     assert len(before) == 1
     yield
     assert sorted(line for line in program.processes() if "partner_pipelines.sandbox" in line) == before
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

@@ -18,7 +18,7 @@ from partner_pipelines.state.data_directory import DataDirectory
 from partner_pipelines.state.stop import StopSignal
 from partner_pipelines_tests.alert_receiver import AlertReceiver
 from partner_pipelines_tests.dagster.conftest import published
-from partner_pipelines_tests.dagster.test_serving import _free_port
+from partner_pipelines_tests.ports import free_port
 from partner_pipelines_tests.sandbox_process import SandboxProcess, wait_until
 from partner_pipelines_tests.sync.program import read_trail
 
@@ -102,7 +102,7 @@ def test_while_up_runs_a_scope_that_is_granted_fills_its_table_a_withdrawn_one_p
 ) -> None:
     """The real daemon and the real sensor, every ten seconds; it takes as long as Dagster takes to start twice."""
     settings: Settings = load_settings(watching)
-    with serve(settings, watching, port=_free_port(), stop=StopSignal()), open_instance(data) as instance:
+    with serve(settings, watching, port=free_port(), stop=StopSignal()), open_instance(data) as instance:
         wait_until(lambda: list(data.state.glob("scopes/*.json")), 180)
         grant(sandbox, "payments")
         wait_until(lambda: _rows(data) == len(sandbox.rows("resman_payments")), 180)

@@ -17,6 +17,7 @@ from partner_pipelines.defs.serving import HOST, Child, serve
 from partner_pipelines.errors import StateError, StoppedError, UsageError
 from partner_pipelines.settings import Settings
 from partner_pipelines.state.stop import StopSignal
+from partner_pipelines_tests.ports import free_port
 from partner_pipelines_tests.sandbox_process import wait_until
 
 _WORKSPACE = "{workspaceOrError{... on Workspace{locationEntries{name locationOrLoadError{__typename}}}}}"
@@ -29,13 +30,6 @@ _LAUNCH = (
     'repositoryName:"__repository__",repositoryLocationName:"partner_pipelines"}})'
     "{... on LaunchRunSuccess{run{runId}}}}"
 )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _ask(url: str, query: str) -> Any:
@@ -68,7 +62,7 @@ def _location(url: str) -> bool:
 def test_the_ui_shows_the_definitions_schedules_run_and_nobody_is_left(
     settings: Settings, environ: dict[str, str]
 ) -> None:
-    with serve(settings, environ, port=_free_port(), stop=StopSignal()) as served:
+    with serve(settings, environ, port=free_port(), stop=StopSignal()) as served:
         wait_until(lambda: _location(served.url), 60)
         results = _ask(served.url, _SCHEDULES)["schedulesOrError"]["results"]
         assert {result["scheduleState"]["status"] for result in results} == {"RUNNING"}
@@ -116,7 +110,7 @@ def test_a_taken_port_is_a_usage_error(settings: Settings, environ: dict[str, st
 def test_a_stop_while_it_comes_up_ends_it(settings: Settings, environ: dict[str, str]) -> None:
     stop = StopSignal()
     stop.request("the test says so")
-    with pytest.raises(StoppedError), serve(settings, environ, port=_free_port(), stop=stop):
+    with pytest.raises(StoppedError), serve(settings, environ, port=free_port(), stop=stop):
         pass
 
 
@@ -126,6 +120,6 @@ def test_a_child_that_does_not_come_up_is_named_with_its_last_words(
     broken = {**environ, "PARTNER_TIMEZONE": "Mars/Olympus"}
     with (
         pytest.raises(StateError, match="Dagster's code-server ended"),
-        serve(settings, broken, port=_free_port(), stop=StopSignal()),
+        serve(settings, broken, port=free_port(), stop=StopSignal()),
     ):
         pass

@@ -124,7 +124,7 @@ def test_every_failure_was_met_and_is_named(job: Job) -> None:
         "resman.documents": "status 302 points elsewhere",
     }.items():
         assert words in said[table] + report["skipped"].get(table, "")
-        assert "request_token at refusing: no access token" in said[table]
+        assert "refusing: request_token at refusing: no access token" in said[table]
     assert report["tables"]["resman.leads"]["rows"] > 0
     assert job.statuses["verify"] == job.statuses["query"] == 0
     assert "LEAD_Z1" in job.outputs["query, output"]
