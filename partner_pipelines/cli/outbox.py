@@ -79,11 +79,13 @@ def run_drop_file(name: str, ids: Sequence[int], *, created: bool, dropped: bool
         writes = [write for write in outbox.in_state("queued") if _is_of(write, name)]
         if not writes:
             raise UsageError(f"nothing of {name!r} waits: `outbox list` names what does, with the file that it is of")
+        settled = 0
         for piece in _pieces(writes):
             _journal(house, "settle", piece, "rejected")
-            outbox.settle([_said(write, None, created=False) for write in piece], only_from=_WAITING)
+            # Of these somebody may have sent some meanwhile
+            settled += len(outbox.settle([_said(write, None, created=False) for write in piece], only_from=_WAITING))
         show_writes(house)
-        typer.echo(f"{len(writes):,} settled as not sent; in the outbox now:")
+        typer.echo(f"{settled:,} settled as not sent; in the outbox now:")
         return _tell(house, WritesReport(), as_json=as_json)
 
 

@@ -18,7 +18,7 @@ from partner_pipelines.sync.write_queue import queue_lines
 from partner_pipelines.sync.write_table import show_writes
 from partner_pipelines.sync.writes import work_off
 from partner_pipelines_tests.leaks.search import Canary, Leak, Search
-from partner_pipelines_tests.sandbox_process import SandboxProcess, wait_until
+from partner_pipelines_tests.sandbox_process import wait_until
 from partner_pipelines_tests.sync.program import Program
 from partner_pipelines_tests.sync.test_write_drops import drop
 from partner_pipelines_tests.sync.writing import lead, outbox, push
@@ -30,19 +30,10 @@ DEADLINE_SECONDS = 120
 LOCK = "outbox.sqlite.lock"
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[SandboxProcess]:
-    with SandboxProcess.silent("--properties", "6") as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def program(shared: SandboxProcess, data_dir: Path) -> Iterator[Program]:
-    """A data directory of the test's own; the rows are of all tests, each has names of its own."""
-    with shared.lent() as sandbox:
-        program = Program(sandbox, data_dir)
-        yield program
-        program.close()
+def program(steady: Program) -> Program:
+    """The rows are of all tests: each has names of its own."""
+    return steady
 
 
 class Openings:

@@ -15,12 +15,11 @@ from partner_pipelines.sync.erase import erase_person
 from partner_pipelines.sync.house import open_house
 from partner_pipelines.sync.outbox_run import run_outbox
 from partner_pipelines.sync.outbox_work import something_to_send
-from partner_pipelines_tests.sandbox_process import SandboxProcess, wait_until
+from partner_pipelines_tests.sandbox_process import wait_until
 from partner_pipelines_tests.sync.program import Program
 from partner_pipelines_tests.sync.writing import lead, outbox, push
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from partner_pipelines.sync.results import SyncOutcome
@@ -29,19 +28,10 @@ HEAD = "first_name,last_name,email\n"
 DEADLINE_SECONDS = 120
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[SandboxProcess]:
-    with SandboxProcess.silent("--properties", "6") as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def program(shared: SandboxProcess, data_dir: Path) -> Iterator[Program]:
-    """A data directory of the test's own; the rows are of all tests, each has names of its own."""
-    with shared.lent() as sandbox:
-        program = Program(sandbox, data_dir)
-        yield program
-        program.close()
+def program(steady: Program) -> Program:
+    """The rows are of all tests: each has names of its own."""
+    return steady
 
 
 def drop(program: Program, name: str, content: str | bytes, kind: str = "leads") -> Path:

@@ -17,28 +17,17 @@ from partner_pipelines.sync.write_drafts import Drafting, Line
 from partner_pipelines.sync.write_forecast import Forecast
 from partner_pipelines.sync.write_queue import queue_lines
 from partner_pipelines.sync.writes import work_off
-from partner_pipelines_tests.sandbox_process import SandboxProcess
 from partner_pipelines_tests.sync.program import Program
 from partner_pipelines_tests.sync.writing import client, lead, outbox, push
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[SandboxProcess]:
-    with SandboxProcess.silent("--properties", "6") as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def program(shared: SandboxProcess, data_dir: Path) -> Iterator[Program]:
-    """A data directory of the test's own; the rows are of all tests, each has names of its own."""
-    with shared.lent() as sandbox:
-        program = Program(sandbox, data_dir)
-        yield program
-        program.close()
+def program(steady: Program) -> Program:
+    """The rows are of all tests: each has names of its own."""
+    return steady
 
 
 def there(program: Program, name: str) -> dict[str, Any]:

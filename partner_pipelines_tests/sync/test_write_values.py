@@ -10,32 +10,23 @@ import pytest
 from partner_pipelines.state.outbox import Draft
 from partner_pipelines.sync.write_drafts import BadLine, Drafting, Line
 from partner_pipelines.sync.write_files import read_lines
-from partner_pipelines_tests.sandbox_process import SandboxProcess
 from partner_pipelines_tests.sync.program import Program
 from partner_pipelines_tests.sync.writing import client, push
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
 EVERY_SCOPE = ["leads", "units", "employees", "documents", "payments"]
 SCOPES = {"RESMAN_SCOPES": " ".join(EVERY_SCOPE)}
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[SandboxProcess]:
-    with SandboxProcess.silent("--properties", "6") as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def program(shared: SandboxProcess, data_dir: Path) -> Iterator[Program]:
-    """A data directory of the test's own; the rows are of all tests, each has names of its own."""
-    with shared.lent() as sandbox:
-        sandbox.control("POST", "scopes", {"client_id": sandbox.env["RESMAN_CLIENT_ID"], "granted": EVERY_SCOPE})
-        program = Program(sandbox, data_dir)
-        yield program
-        program.close()
+def program(steady: Program) -> Program:
+    """The rows are of all tests: each has names of its own."""
+    client_id = steady.sandbox.env["RESMAN_CLIENT_ID"]
+    steady.sandbox.control("POST", "scopes", {"client_id": client_id, "granted": EVERY_SCOPE})
+    return steady
 
 
 @pytest.mark.parametrize("word", ["{table}", "{same}", "{wanted}", "{", "$1", "'; --"])
